@@ -1,0 +1,1 @@
+"""DSPy modules that compose the signatures; none of them holds an LM."""

@@ -1,0 +1,112 @@
+"""Ask the LM bound to a role, and turn what went wrong into a reason that can be told.
+
+A program names a role, never an LM. Who answers for a role is set around the program::
+
+    with dspy.context(lms={Role.SEEKER: lm_a, Role.SUPPORTER: lm_b}, adapter=CompactAdapter()):
+        ...
+
+Without ``lms`` the LM of ``dspy.configure`` answers for every role.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+import dspy
+from dspy.utils.exceptions import AdapterParseError, LMError
+from pydantic import ValidationError
+
+from socialsim.schema import Role
+
+T = TypeVar("T")
+
+
+class BadAnswer(Exception):
+    """An answer that cannot be used; the message says why, in words an LM can act on."""
+
+
+class RoleError(Exception):
+    """An LM did not answer at all: no key, server down, request refused.
+
+    Attributes:
+        role: the role it plays.
+        error: what DSPy raised.
+    """
+
+    def __init__(self, role: Role, error: LMError) -> None:
+        self.role = role
+        self.error = error
+        super().__init__(f"{role}: {error}")
+
+
+class Exhausted(Exception):
+    """No usable answer within the allowed tries.
+
+    Attributes:
+        reasons: the reason of each failed try, in order.
+    """
+
+    def __init__(self, reasons: list[str]) -> None:
+        self.reasons = tuple(reasons)
+        super().__init__(reasons[-1] if reasons else "no try was made")
+
+
+def role_lm(role: Role) -> dspy.BaseLM | None:
+    """The LM bound to a role in the current context."""
+    lms = dspy.settings.get("lms") or {}
+    return lms.get(role) or dspy.settings.lm
+
+
+async def ask(role: Role, module: dspy.Module, **inputs: Any) -> Any:
+    """Call a module with the role's LM and return its ``answer``.
+
+    Raises:
+        BadAnswer: if the LM's answer is malformed.
+        RoleError: if the LM did not answer.
+    """
+    with dspy.context(lm=role_lm(role)):
+        try:
+            return (await module.acall(**inputs)).answer
+        except AdapterParseError as error:
+            raise BadAnswer(_reason(error)) from error
+        except LMError as error:
+            raise RoleError(role, error) from error
+
+
+def _reason(error: AdapterParseError) -> str:
+    """The violated limits without DSPy's dump of the whole prompt."""
+    cause: BaseException | None = error.__cause__
+    while cause is not None and not isinstance(cause, ValidationError):
+        cause = cause.__cause__ or cause.__context__
+    if cause is None:
+        return "the answer was not the JSON object that was asked for"
+    return explain(cause)
+
+
+def explain(error: ValidationError) -> str:
+    """One line for a pydantic error: which field, what is wrong."""
+    lines = []
+    for item in error.errors(include_url=False, include_input=False):
+        where = ".".join(str(part) for part in item["loc"] if part != "answer")
+        lines.append(f"{where}: {item['msg']}" if where else item["msg"])
+    return "; ".join(lines)
+
+
+async def ask_until(attempt: Callable[[str], Awaitable[T]], tries: int) -> T:
+    """Call ``attempt(correction)`` until it does not raise `BadAnswer`.
+
+    Args:
+        attempt: takes what was wrong with the last answer ("" at first).
+        tries: how often to try at most.
+
+    Raises:
+        Exhausted: after the last bad answer.
+    """
+    reasons: list[str] = []
+    for _ in range(tries):
+        try:
+            return await attempt(reasons[-1] if reasons else "")
+        except BadAnswer as error:
+            reasons.append(str(error))
+    raise Exhausted(reasons)

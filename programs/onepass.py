@@ -1,0 +1,103 @@
+"""The paper's one-pass generation: persona and a demonstration in, the whole dialogue out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from random import Random
+from typing import Any
+
+import dspy
+from pydantic import BaseModel
+
+from programs.ask import BadAnswer, Exhausted, Role, ask
+from programs.simulate import SimulationOptions, demonstration_runs, stand
+from programs.turn import seeker_turn, supporter_turn
+from signatures.dialogue import onepass_signature
+from socialsim.render import persona_text
+from socialsim.schema import Dialogue, Flag, Persona, Speaker, Turn
+from socialsim.validation import check_reasoning, check_utterance
+
+
+class DialogueWriter(dspy.Module):
+    """The leaf: inputs persona, correction; answer: all exchanges."""
+
+    def __init__(self, options: SimulationOptions) -> None:
+        super().__init__()
+        self.write = dspy.Predict(onepass_signature(options.nodes, options.emoji))
+
+    def forward(self, **inputs: Any) -> dspy.Prediction:
+        """Write one dialogue."""
+        return self.write(**inputs)
+
+    async def aforward(self, **inputs: Any) -> dspy.Prediction:
+        """The same, asynchronously."""
+        return await self.write.acall(**inputs)
+
+
+class OnePass(dspy.Module):
+    """Persona in, dialogue out, in one call; one LM writes both speakers and sees the persona.
+
+    Args:
+        options: as for the two-speaker program.
+        pool: demonstrations to draw one from for each dialogue, as the paper does; a compiled
+            program's own demonstrations come first.
+    """
+
+    def __init__(self, options: SimulationOptions | None = None, pool: Sequence[dspy.Example] = ()) -> None:
+        super().__init__()
+        self.options = options or SimulationOptions()
+        self.pool = tuple(pool)
+        self.onepass = DialogueWriter(self.options)
+
+    async def aforward(self, persona: Persona, seed: int = 0) -> Dialogue:
+        """Write one conversation; a soft finding is asked again once, then flagged.
+
+        Raises:
+            Exhausted: if no answer can stand.
+        """
+        demos = list(self.onepass.write.demos) or self._drawn(persona, seed)
+        runs = demonstration_runs(demos)
+        reasons: list[str] = []
+        kept: Dialogue | None = None
+        for _ in range(self.options.tries):
+            inputs = {"persona": persona_text(persona), "correction": reasons[-1] if reasons else "", "demos": demos}
+            try:
+                dialogue = self._checked(persona, await ask(Role.SUPPORTER, self.onepass, **inputs), runs)
+            except (BadAnswer, Exhausted) as error:
+                reasons.append(str(error))
+                continue
+            flags = dialogue.all_flags()
+            if not flags or kept is not None:
+                return min([dialogue, *([kept] if kept else [])], key=lambda one: len(one.all_flags()))
+            kept = dialogue
+            reasons.append("; ".join(sorted({flag.detail for flag in flags})))
+        if kept is None:
+            raise Exhausted(reasons)
+        return kept
+
+    def _drawn(self, persona: Persona, seed: int) -> list[dspy.Example]:
+        return [Random(f"{seed}:{persona.id}:demo").choice(self.pool)] if self.pool else []
+
+    def _checked(self, persona: Persona, answer: BaseModel, runs: frozenset[tuple[str, ...]]) -> Dialogue:
+        turns: list[Turn] = []
+        for turn in exchange_turns(answer):
+            turns.append(self._flagged(turn, turns, runs))
+        return stand(Dialogue(id=persona.id, persona_id=persona.id, turns=tuple(turns)), self.options)
+
+    def _flagged(self, turn: Turn, before: list[Turn], runs: frozenset[tuple[str, ...]]) -> Turn:
+        findings = check_utterance(turn.text, turn.speaker, before, runs)
+        if turn.speaker is Speaker.SUPPORTER:
+            findings += check_reasoning(turn, self.options.nodes)
+        grave = [finding for finding in findings if finding.hard or self.options.strict]
+        if grave:
+            raise BadAnswer(f"utterance {len(before) + 1}: " + "; ".join(finding.detail for finding in grave))
+        return turn.model_copy(update={"flags": tuple(Flag(kind=f.kind, detail=f.detail) for f in findings)})
+
+
+def exchange_turns(answer: BaseModel) -> list[Turn]:
+    """The turns of a one-pass answer, in order."""
+    turns = []
+    for exchange in answer.model_dump()["exchanges"]:
+        seeker = {"utterance": exchange.pop("seeker"), "emoji": exchange.pop("seeker_emoji", None)}
+        turns += [seeker_turn(seeker), supporter_turn(exchange)]
+    return turns

@@ -1,0 +1,67 @@
+"""One turn: speak as the seeker, or reason and reply as the supporter. The leaves to compile."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import dspy
+
+from signatures.seeker import seeker_signature
+from signatures.supporter import supporter_signature
+from socialsim.schema import Node, Reasoning, Speaker, StagedStrategy, Turn
+from socialsim.text import with_emoji
+
+ALL_NODES = tuple(Node)
+
+
+class Seeker(dspy.Module):
+    """Inputs: persona, dialogue, now, correction; answer: the seeker's next line."""
+
+    def __init__(self, emoji: bool = True) -> None:
+        super().__init__()
+        self.speak = dspy.Predict(seeker_signature(emoji))
+
+    def forward(self, **inputs: Any) -> dspy.Prediction:
+        """Say one line."""
+        return self.speak(**inputs)
+
+    async def aforward(self, **inputs: Any) -> dspy.Prediction:
+        """The same, asynchronously."""
+        return await self.speak.acall(**inputs)
+
+
+class Supporter(dspy.Module):
+    """Inputs: dialogue, progress, correction and nothing else; answer: reasoning and reply."""
+
+    def __init__(self, nodes: tuple[Node, ...] = ALL_NODES, emoji: bool = True) -> None:
+        super().__init__()
+        self.reply = dspy.Predict(supporter_signature(nodes, emoji))
+
+    def forward(self, **inputs: Any) -> dspy.Prediction:
+        """Reply once."""
+        return self.reply(**inputs)
+
+    async def aforward(self, **inputs: Any) -> dspy.Prediction:
+        """The same, asynchronously."""
+        return await self.reply.acall(**inputs)
+
+
+def seeker_turn(answer: Mapping[str, Any]) -> Turn:
+    """The turn a seeker's answer (its fields) stands for."""
+    return Turn(speaker=Speaker.SEEKER, text=_line(answer))
+
+
+def supporter_turn(answer: Mapping[str, Any]) -> Turn:
+    """The turn a supporter's answer stands for; without nodes it has no reasoning."""
+    nodes = {name: value for name, value in answer.items() if name not in ("utterance", "emoji")}
+    if not nodes:
+        return Turn(speaker=Speaker.SUPPORTER, text=_line(answer))
+    strategies = tuple(StagedStrategy.parse(name) for name in dict.fromkeys(nodes.pop("strategies", ())))
+    reasoning = Reasoning(**nodes, strategies=strategies)
+    return Turn(speaker=Speaker.SUPPORTER, text=_line(answer), reasoning=reasoning)
+
+
+def _line(answer: Mapping[str, Any]) -> str:
+    # An empty utterance stays visible as one, so that validation can name it.
+    return with_emoji(answer["utterance"].strip() or "…", answer.get("emoji"))

@@ -1,0 +1,1 @@
+"""Every prompt of the project, and nothing else."""

@@ -1,0 +1,111 @@
+"""What a turn is for: the part of the prompts that moves with the conversation.
+
+Stages follow Hill's order (exploration, comforting, action), with room to go back; the last
+exchange is a farewell. All eight strategies are to appear, so a missing one becomes due
+when only as many exchanges are left as there are missing ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from socialsim.schema import Speaker, Turn
+from socialsim.taxonomy import STRATEGY_STAGES, Stage, Strategy
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Where in the conversation a turn stands.
+
+    Attributes:
+        exchange: 1-based number of the exchange.
+        total: exchanges planned.
+    """
+
+    exchange: int
+    total: int
+
+    @property
+    def stage(self) -> Stage:
+        """The stage that fits this exchange."""
+        position = self.exchange / self.total
+        if position <= 0.4:
+            return Stage.EXPLORATION
+        return Stage.COMFORTING if position <= 0.65 else Stage.ACTION
+
+    @property
+    def last(self) -> bool:
+        """Whether this is the farewell."""
+        return self.exchange >= self.total
+
+
+def used_strategies(history: Sequence[Turn]) -> list[Strategy]:
+    """The strategies of the supporter's turns so far, in order."""
+    return [choice.strategy for turn in history for choice in turn.strategies]
+
+
+def due_strategies(pace: Pace, history: Sequence[Turn]) -> list[Strategy]:
+    """Missing strategies that can wait no longer; the farewell itself is for `Strategy.OTHERS`."""
+    used = used_strategies(history)
+    missing = [strategy for strategy in Strategy if strategy not in used and strategy is not Strategy.OTHERS]
+    if pace.last:
+        return [Strategy.OTHERS] if Strategy.OTHERS not in used else []
+    return missing if missing and pace.total - pace.exchange <= len(missing) else []
+
+
+def seeker_cue(pace: Pace, history: Sequence[Turn], concerns: int) -> str:
+    """What the seeker's next turn is for.
+
+    Args:
+        pace: where the turn stands.
+        history: the turns before it.
+        concerns: new concerns the seeker was already invited to raise.
+    """
+    if pace.exchange == 1:
+        return "Open with a short greeting, nothing more."
+    if pace.exchange == 2:
+        return "Answer the greeting, then say in a sentence or two what brings you here."
+    if pace.last:
+        return "Say where you stand now and take your leave in your own way."
+    if may_raise_concern(history, concerns):
+        return "Say what you think of the suggestion, then bring up one related worry you have not mentioned."
+    if pace.stage is Stage.EXPLORATION:
+        return "Answer, then tell one more thing about what happened or how it began."
+    if pace.stage is Stage.COMFORTING:
+        return "Answer, then say more of what it does to you or what you have tried."
+    return "Answer, then say what you would or would not do, and what holds you back."
+
+
+def may_raise_concern(history: Sequence[Turn], concerns: int) -> bool:
+    """Whether the last supporter turn suggested something and fewer than two concerns were raised."""
+    last = next((turn for turn in reversed(history) if turn.speaker is Speaker.SUPPORTER), None)
+    suggested = last is not None and Strategy.SUGGESTIONS in {choice.strategy for choice in last.strategies}
+    return suggested and concerns < 2
+
+
+def supporter_cue(pace: Pace, history: Sequence[Turn], with_strategy: bool) -> str:
+    """How far the conversation is, what was used, what fits now."""
+    lines = [f"Exchange {pace.exchange} of {pace.total}."]
+    if pace.last:
+        lines.append("Say goodbye warmly and leave the door open.")
+    elif pace.exchange == 1:
+        lines.append("Greet the seeker and ask what brings them here.")
+    else:
+        lines.append(f"Stage: {pace.stage.lower()}.")
+    if with_strategy:
+        lines += _strategy_lines(pace, history)
+    return " ".join(lines)
+
+
+def _strategy_lines(pace: Pace, history: Sequence[Turn]) -> list[str]:
+    used = used_strategies(history)
+    lines = []
+    if used:
+        counts = ", ".join(f"{strategy} {used.count(strategy)}" for strategy in Strategy if strategy in used)
+        lines.append(f"Used so far: {counts}.")
+    if due := due_strategies(pace, history):
+        lines.append(f"Use now: {' or '.join(due)}.")
+    elif missing := [s for s in Strategy if s not in used and (not STRATEGY_STAGES[s] or pace.stage in STRATEGY_STAGES[s])]:
+        lines.append(f"Not used yet: {', '.join(missing)}.")
+    return lines

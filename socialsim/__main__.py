@@ -1,0 +1,5 @@
+"""``python -m socialsim``."""
+
+from socialsim.cli import main
+
+main()

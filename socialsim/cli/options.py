@@ -1,0 +1,125 @@
+"""Options that several commands share, as small config objects."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Group, Parameter
+from cyclopts.validators import Number
+
+from socialsim.schema import Node, Role
+
+if TYPE_CHECKING:
+    from socialsim.formats.table import Columns
+    from socialsim.lms import LMSpec
+
+LMS = Group("LMs", sort_key=3)
+POSTS = Group("Posts", sort_key=1)
+DIALOGUES = Group("Dialogues", sort_key=2)
+
+ALL_NODES = ",".join(Node)
+
+
+@Parameter(name="*", group=LMS)
+@dataclass(frozen=True)
+class LMOptions:
+    """Which LM plays which role."""
+
+    lm: str | None = None
+    """LM for every role; see `socialsim lms`. Default: embedded."""
+    persona_lm: str | None = None
+    """LM that screens, translates and writes personas."""
+    seeker_lm: str | None = None
+    """LM that speaks as the seeker."""
+    supporter_lm: str | None = None
+    """LM that speaks as the supporter (and writes the dialogue in one pass)."""
+
+    def resolve(self) -> dict[Role, LMSpec]:
+        """The spec of each role, from flags, environment and ``socialsim.toml``."""
+        from socialsim.config import resolve_lms
+
+        flags = {None: self.lm, Role.PERSONA: self.persona_lm, Role.SEEKER: self.seeker_lm}
+        return resolve_lms(flags | {Role.SUPPORTER: self.supporter_lm})
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class WorkOptions:
+    """Where and how much."""
+
+    out: Annotated[Path, Parameter(name=("--out", "-o"))] = Path("runs/latest")
+    """The run folder; an existing one is continued."""
+    limit: Annotated[int | None, Parameter(validator=Number(gte=1))] = None
+    """Scenarios to carry on at most."""
+    seed: int = 0
+    """Decides lengths and demonstrations."""
+    concurrency: Annotated[int | None, Parameter(validator=Number(gte=1, lte=4096))] = None
+    """Items in flight at once. Default: 4 in process, 16 elsewhere."""
+    resume: bool = True
+    """Continue the run folder if it exists; with --no-resume an existing one is refused."""
+    allow_mixed: Annotated[bool, Parameter(negative=())] = False
+    """Continue a run that was made with other settings; each item says how it was made."""
+    dry_run: Annotated[bool, Parameter(negative=())] = False
+    """Say what would be done, with calls, tokens and cost; call no LM, write nothing."""
+
+
+@Parameter(name="*", group=POSTS)
+@dataclass(frozen=True)
+class PostOptions:
+    """How posts are read and screened."""
+
+    format: str | None = None
+    """psyqa, esconv, ssconv, scenario or table. Default: detected."""
+    text_column: str | None = None
+    """Column of a CSV or JSONL table that holds the post."""
+    title_column: str | None = None
+    """Column that holds its title."""
+    topic_column: str | None = None
+    """Column that holds one of the nine topics."""
+    id_column: str | None = None
+    """Column that holds an id."""
+    min_words: Annotated[int, Parameter(validator=Number(gte=1))] = 65
+    """Words (Chinese: characters) a post must have."""
+    screen_by_lm: bool | None = None
+    """Let the persona LM screen posts after the rules. Default: yes, except for embedded."""
+
+    def columns(self) -> Columns | None:
+        """The named columns, None where none was named."""
+        from socialsim.formats.table import Columns
+
+        named = {
+            "description": self.text_column,
+            "question": self.title_column,
+            "topic": self.topic_column,
+            "id": self.id_column,
+        }
+        given = {name: column for name, column in named.items() if column is not None}
+        return Columns(**given) if given else None
+
+
+@Parameter(name="*", group=DIALOGUES)
+@dataclass(frozen=True)
+class DialogueOptions:
+    """How dialogues are written."""
+
+    mode: str = "turn"
+    """turn: two speakers in turn; onepass: the paper's way, one call a dialogue."""
+    nodes: str = ALL_NODES
+    """Reasoning nodes, any subset, comma-separated; or none."""
+    emoji: bool = True
+    """End each utterance with an emoji, as in the paper."""
+    strict: Annotated[bool, Parameter(negative=())] = False
+    """Reject what would otherwise be kept with a flag."""
+    tries: Annotated[int, Parameter(validator=Number(gte=1, lte=50))] = 5
+    """Answers asked for an invalid turn before the dialogue is given up."""
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class ProgramOptions:
+    """Which programs are used."""
+
+    shots: Annotated[int, Parameter(validator=Number(gte=0, lte=16))] = 3
+    """Authored examples in each speaker's prompt."""

@@ -1,0 +1,1 @@
+"""Engines that are not HTTP: llama.cpp in process."""

@@ -1,0 +1,95 @@
+"""Put a run's programs together: leaf programs, their demonstrations, their hashes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import dspy
+
+from programs.demonstrations import few_shot, onepass_example, persona_example, seeker_examples, supporter_examples
+from programs.intake import Intake
+from programs.onepass import OnePass
+from programs.persona import PersonaRealism
+from programs.simulate import Simulate, SimulationOptions
+from socialsim.resources import demonstrations
+from socialsim.schema import Demonstration, Persona, Record
+
+# Few-shot turns are taken from the first half of a dialogue: their transcripts are short.
+_EARLY = slice(1, 7)
+
+
+@dataclass(frozen=True)
+class Programs:
+    """The programs of a run.
+
+    Attributes:
+        intake: screens and translates a post.
+        persona: turns a scenario into a persona.
+        dialogue: turns a persona into a dialogue, by turns or in one pass.
+        hashes: leaf name to a hash of its instructions and demonstrations.
+        demonstrations: ids of the demonstrations in the prompts.
+    """
+
+    intake: Intake
+    persona: PersonaRealism
+    dialogue: Simulate | OnePass
+    hashes: dict[str, str]
+    demonstrations: tuple[str, ...]
+
+    def hashes_of(self, made: Record) -> dict[str, str]:
+        """The hashes of the leaves that take part in making a persona or a dialogue."""
+        names = {"persona"} if isinstance(made, Persona) else {"seeker", "supporter", "onepass"}
+        return {name: value for name, value in self.hashes.items() if name in names}
+
+
+def program_hash(module: dspy.Module) -> str:
+    """Twelve hex digits that change with a program's instructions, fields or demonstrations."""
+    state = json.dumps(module.dump_state(), sort_keys=True, default=str)
+    return hashlib.sha256(state.encode()).hexdigest()[:12]
+
+
+def load_programs(
+    onepass: bool, simulation: SimulationOptions, lm_screening: bool, shots: int, seed: int
+) -> Programs:
+    """Build the programs, with ``shots`` authored examples in each speaker's prompt.
+
+    Args:
+        onepass: whether a dialogue is written in one pass.
+        simulation: nodes, emoji, tries, strictness.
+        lm_screening: whether an LM screens posts.
+        shots: examples a prompt; 0 for none.
+        seed: which examples are taken.
+    """
+    pool = list(demonstrations()) if shots else []
+    intake, persona = Intake(lm_screening), PersonaRealism(simulation.tries)
+    persona.persona.write.demos = [persona_example(demo) for demo in few_shot(pool, min(shots, 2), seed)]
+    dialogue = _onepass(simulation, pool) if onepass else _turns(simulation, pool, shots, seed)
+    leaves = {"screen": intake.screen, "translate": intake.translate, "persona": persona.persona}
+    leaves |= {name: getattr(dialogue, name) for name in ("seeker", "supporter", "onepass") if hasattr(dialogue, name)}
+    hashes = {name: program_hash(leaf) for name, leaf in leaves.items()}
+    return Programs(intake, persona, dialogue, hashes, tuple(demo.dialogue.id for demo in pool))
+
+
+def _turns(simulation: SimulationOptions, pool: Sequence[Demonstration], shots: int, seed: int) -> Simulate:
+    program = Simulate(simulation)
+    chosen = few_shot(pool, shots, seed)
+    nodes, emoji = simulation.nodes, simulation.emoji
+    program.seeker.speak.demos = [
+        example for i, demo in enumerate(chosen) for example in _one(list(seeker_examples(demo, emoji)), i)
+    ]
+    program.supporter.reply.demos = [
+        example for i, demo in enumerate(chosen) for example in _one(list(supporter_examples(demo, nodes, emoji)), i)
+    ]
+    return program
+
+
+def _one(examples: list[dspy.Example], index: int) -> list[dspy.Example]:
+    early = examples[_EARLY]
+    return [early[(2 * index) % len(early)]]
+
+
+def _onepass(simulation: SimulationOptions, pool: Sequence[Demonstration]) -> OnePass:
+    return OnePass(simulation, [onepass_example(demo, simulation.nodes, simulation.emoji) for demo in pool])

@@ -1,0 +1,68 @@
+"""What calls cost: tokens and USD, per item and for the whole run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from socialsim.lms import Price
+from socialsim.schema import Usage
+
+
+@dataclass
+class Meter:
+    """Counts the calls of one item; DSPy feeds it as its ``usage_tracker``.
+
+    Attributes:
+        prices: price of each LM by the model name DSPy reports; None where it is unknown.
+        parent: a meter that counts the same calls for the whole run.
+    """
+
+    prices: dict[str, Price | None]
+    parent: Meter | None = None
+    calls: int = 0
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    completion_tokens: int = 0
+    cost: float | None = field(default=0.0)
+
+    def add_usage(self, model: str, usage: dict[str, Any]) -> None:
+        """Count one answered call (DSPy's tracker protocol)."""
+        prompt, completion = usage.get("prompt_tokens") or 0, usage.get("completion_tokens") or 0
+        cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens") or 0
+        self._count(self.prices.get(model), prompt, completion, cached)
+
+    def _count(self, price: Price | None, prompt: int, completion: int, cached: int) -> None:
+        self.calls += 1
+        self.prompt_tokens += prompt
+        self.completion_tokens += completion
+        self.cached_tokens += cached
+        # One unknown price makes the sum unknown; it must not read as cheap.
+        known = price is not None and self.cost is not None
+        self.cost = self.cost + price.of(prompt, completion, cached) if known else None  # type: ignore[operator, union-attr]
+        if self.parent is not None:
+            self.parent._count(price, prompt, completion, cached)
+
+    def usage(self, seconds: float = 0.0) -> Usage:
+        """The counts as a record."""
+        return Usage(
+            calls=self.calls,
+            prompt_tokens=self.prompt_tokens,
+            cached_tokens=self.cached_tokens,
+            completion_tokens=self.completion_tokens,
+            cost=self.cost,
+            seconds=round(seconds, 3),
+        )
+
+
+def add_up(usages: list[Usage]) -> Usage:
+    """The sum of usages; its cost is unknown if one is."""
+    costs = [usage.cost for usage in usages]
+    return Usage(
+        calls=sum(usage.calls for usage in usages),
+        prompt_tokens=sum(usage.prompt_tokens for usage in usages),
+        cached_tokens=sum(usage.cached_tokens for usage in usages),
+        completion_tokens=sum(usage.completion_tokens for usage in usages),
+        cost=None if any(cost is None for cost in costs) else sum(cost for cost in costs if cost is not None),
+        seconds=round(sum(usage.seconds for usage in usages), 3),
+    )

@@ -1,0 +1,36 @@
+"""Records as plain text: what a prompt, a terminal or a page shows of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from socialsim.schema import Persona, Turn
+
+
+def persona_text(persona: Persona) -> str:
+    """A persona as labelled lines, the fixed facts first."""
+    optional = {
+        "Situation": persona.situation,
+        "When": persona.event_time,
+        "Where": persona.event_location,
+        "Who": persona.event_participants,
+    }
+    lines = [
+        f"Gender: {persona.gender}",
+        f"Age: {persona.age}",
+        f"Occupation: {persona.occupation}",
+        f"Personality: {', '.join(persona.personality.poles())}",
+        f"Topic: {persona.topic} ({', '.join(persona.subtopics)})",
+        f"My question: {persona.question}",
+        f"What happened: {persona.description}",
+        *(f"{label}: {value}" for label, value in optional.items() if value),
+        f"What I feel: {', '.join(persona.emotions)}",
+        f"What I tried: {persona.attempts}",
+        f"What I hope for: {persona.goals}",
+    ]
+    return "\n".join(lines)
+
+
+def transcript(turns: Sequence[Turn]) -> str:
+    """The visible conversation, one line a turn; reasoning is never part of it."""
+    return "\n".join(f"{turn.speaker.capitalize()}: {turn.text}" for turn in turns) or "(nobody has spoken yet)"

@@ -1,0 +1,1 @@
+"""What a run is shown as: tables for the terminal and for files."""

@@ -1,0 +1,86 @@
+"""A dialogue on the terminal: the persona, then each reply beside the reasoning before it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from socialsim.journal import read_records
+from socialsim.render import persona_text
+from socialsim.schema import Dialogue, Flag, Node, Persona, Reasoning, Rejection, Speaker, Turn
+
+
+def show_dialogue(dialogue: Dialogue, persona: Persona | None, most: int | None = None) -> None:
+    """Print a dialogue; at most ``most`` utterances of it."""
+    console = Console(highlight=False)
+    if persona is not None:
+        console.print(Panel(Text(persona_text(persona)), title=f"Persona {persona.id}", border_style="cyan"))
+    console.print(dialogue_table(dialogue, most))
+    if dialogue.flags:
+        console.print(_flags(dialogue.flags))
+
+
+def dialogue_table(dialogue: Dialogue, most: int | None = None) -> Table:
+    """The turns in two columns: what was said, and what the supporter thought before it."""
+    shown = dialogue.turns[:most]
+    left = f" (first {len(shown)} of {len(dialogue.turns)})" if len(shown) < len(dialogue.turns) else ""
+    table = Table(title=f"Dialogue {dialogue.id}{left}", box=box.SIMPLE_HEAD, show_lines=True, expand=True)
+    table.add_column("#", justify="right", style="dim", width=3)
+    table.add_column("Said", ratio=5)
+    table.add_column("Reasoning before the reply", ratio=6)
+    for number, turn in enumerate(shown, 1):
+        table.add_row(str(number), _said(turn), _thought(turn.reasoning))
+    return table
+
+
+def _said(turn: Turn) -> RenderableType:
+    style = "bold cyan" if turn.speaker is Speaker.SEEKER else "bold green"
+    said = Text.assemble((f"{turn.speaker.capitalize()}: ", style), turn.text)
+    return Group(said, _flags(turn.flags)) if turn.flags else said
+
+
+def _flags(flags: tuple[Flag, ...]) -> Text:
+    return Text("\n".join(f"⚑ {flag.kind}: {flag.detail}" for flag in flags), style="yellow")
+
+
+def _thought(reasoning: Reasoning | None) -> Text:
+    if reasoning is None:
+        return Text("")
+    if reasoning.raw is not None:
+        return Text(reasoning.raw, style="dim")
+    lines = [(node, getattr(reasoning, node)) for node in Node if node is not Node.STRATEGY]
+    strategy = " + ".join(map(str, reasoning.strategies))
+    if reasoning.purpose:
+        strategy = f"{strategy}, {reasoning.purpose}" if strategy else reasoning.purpose
+    lines.append((Node.STRATEGY, strategy))
+    text = Text()
+    for node, value in lines:
+        if value:
+            text.append(f"{node.capitalize()}: ", style="magenta").append(f"{value}\n", style="dim")
+    text.rstrip()
+    return text
+
+
+def flags_table(run: Path) -> Table:
+    """What was flagged and what was rejected in a run."""
+    kinds: Counter[str] = Counter()
+    flagged = 0
+    for dialogue in read_records(run / "dialogues.jsonl", Dialogue):
+        found = [flag.kind for flag in dialogue.all_flags()]
+        kinds.update(found)
+        flagged += bool(found)
+    reasons = Counter(f"{item.stage}: {item.reason}" for item in read_records(run / "rejected.jsonl", Rejection))
+    table = Table("", "count", title=f"{run.name}: flags and rejections")
+    table.columns[1].justify = "right"
+    table.add_row("dialogues with a flag", f"{flagged:,}")
+    for kind, count in kinds.most_common():
+        table.add_row(f"[yellow]flag: {kind}[/]", f"{count:,}")
+    for reason, count in reasons.most_common():
+        table.add_row(f"[red]rejected: {reason}[/]", f"{count:,}")
+    return table

@@ -1,0 +1,120 @@
+"""One step for one item, measured and accounted for: what goes in comes out, or a rejection does."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Literal, TypeVar
+
+import dspy
+from dspy.utils.exceptions import ContextWindowExceededError, LMInvalidRequestError
+
+from programs.ask import Exhausted, RoleError
+from socialsim.errors import LMError
+from socialsim.lms import LMSpec, explain_lm_error
+from socialsim.loading import Programs
+from socialsim.meter import Meter
+from socialsim.schema import Dialogue, Node, Persona, Post, Provenance, Rejection, Role, Scenario, Usage
+
+R = TypeVar("R", Scenario, Persona, Dialogue)
+Name = Literal["intake", "persona", "simulate"]
+
+
+class Steps:
+    """The three steps of a run.
+
+    Args:
+        programs: what is called.
+        specs: the spec of each role, for provenance and messages.
+        meter: counts every call of the run.
+        mode: how dialogues are written, for provenance.
+        nodes: the reasoning nodes, for provenance.
+        seed: seed of the run.
+    """
+
+    def __init__(
+        self, programs: Programs, specs: Mapping[Role, LMSpec], meter: Meter, mode: str, nodes: tuple[Node, ...], seed: int
+    ) -> None:
+        self._programs = programs
+        self._specs = specs
+        self._meter = meter
+        self._mode = mode
+        self._nodes = nodes
+        self._seed = seed
+
+    async def scenario(self, post: Post) -> Scenario | Rejection:
+        """Screen and translate a post."""
+
+        async def step() -> Scenario | Rejection:
+            result: Scenario | Rejection = await self._programs.intake.acall(post)
+            return result
+
+        return await self._measured("intake", post.id, step, lambda made, _: made)
+
+    async def persona(self, scenario: Scenario) -> Persona | Rejection:
+        """Build a scenario's persona."""
+
+        async def step() -> Persona:
+            result: Persona = await self._programs.persona.acall(scenario)
+            return result
+
+        return await self._measured("persona", scenario.id, step, self._signed(Role.PERSONA))
+
+    async def dialogue(self, persona: Persona) -> Dialogue | Rejection:
+        """Simulate a persona's dialogue."""
+
+        async def step() -> Dialogue:
+            result: Dialogue = await self._programs.dialogue.acall(persona=persona, seed=self._seed)
+            return result
+
+        return await self._measured("simulate", persona.id, step, self._signed(Role.SEEKER, Role.SUPPORTER))
+
+    def _signed(self, *roles: Role) -> Callable[[R, Usage], R]:
+        """Add how an item was made; a role that this run does not bind took no part."""
+
+        def sign(made: R, usage: Usage) -> R:
+            simulated = isinstance(made, Dialogue)
+            provenance = Provenance(
+                mode=self._mode if simulated else "persona",
+                seed=self._seed,
+                lms={str(role): self._specs[role].text for role in roles if role in self._specs},
+                programs=self._programs.hashes_of(made),
+                nodes=self._nodes if simulated else (),
+                usage=usage,
+            )
+            return made.model_copy(update={"provenance": provenance})
+
+        return sign
+
+    async def _measured(
+        self,
+        name: Name,
+        item_id: str,
+        step: Callable[[], Awaitable[R | Rejection]],
+        sign: Callable[[R, Usage], R],
+    ) -> R | Rejection:
+        """Run a step under its own meter.
+
+        Raises:
+            LMError: if an LM does not answer at all, in one line.
+        """
+        meter, started = Meter(self._meter.prices, parent=self._meter), time.monotonic()
+        with dspy.context(usage_tracker=meter):
+            try:
+                made = await step()
+            except Exhausted as error:
+                made = Rejection(id=item_id, stage=name, reason="invalid", detail=str(error), trace=error.reasons)
+            except RoleError as error:
+                made = self._refused(name, item_id, error)
+        usage = meter.usage(time.monotonic() - started)
+        return made.model_copy(update={"usage": usage}) if isinstance(made, Rejection) else sign(made, usage)
+
+    def _refused(self, name: Name, item_id: str, error: RoleError) -> Rejection:
+        """Some requests fail because of one item; every other failure is the LM's and stops the run."""
+        line = explain_lm_error(error.role, self._specs[error.role].text, error.error)
+        too_long = isinstance(error.error, ContextWindowExceededError)
+        # Before the first answer a refused request means wrong settings, not a bad item.
+        refused = isinstance(error.error, LMInvalidRequestError) and self._meter.calls > 0
+        if not (too_long or refused):
+            raise LMError(line) from error
+        return Rejection(id=item_id, stage=name, reason="too_long_for_lm" if too_long else "refused", detail=line)

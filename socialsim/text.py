@@ -1,0 +1,59 @@
+"""Words, sentences and closing emoji: the one place that decides what they are."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from socialsim.taxonomy import EMOJIS
+
+_WORD = re.compile(r"[^\W_]+(?:['’.\-][^\W_]+)*")
+_SENTENCE_END = re.compile(r"(?<=[.!?…。！？])\s+")
+# Longest first, so that a heart with its variation selector is not cut in half.
+_EMOJI_END = re.compile(r"\s*(" + "|".join(sorted(map(re.escape, EMOJIS), key=len, reverse=True)) + r")\s*$")
+_CJK = re.compile(r"[\u3400-\u9fff\uf900-\ufaff]")
+
+
+class Closed(NamedTuple):
+    """An utterance and the emoji that closes it."""
+
+    text: str
+    emoji: str | None
+
+
+def words(text: str) -> list[str]:
+    """The words of a text in lower case; punctuation and emoji are none."""
+    return [match.lower().replace("’", "'") for match in _WORD.findall(text)]
+
+
+def count_words(text: str) -> int:
+    """Number of words; for Chinese, of characters (as the paper counts PsyQA)."""
+    characters = len(_CJK.findall(text))
+    return characters + len(words(_CJK.sub(" ", text)))
+
+
+def is_chinese(text: str) -> bool:
+    """Whether at least a fifth of the visible characters are Chinese."""
+    visible = [character for character in text if not character.isspace()]
+    return bool(visible) and len(_CJK.findall(text)) >= 0.2 * len(visible)
+
+
+def sentences(text: str) -> list[str]:
+    """Sentences of a text without closing emoji."""
+    return [part.strip() for part in _SENTENCE_END.split(split_emoji(text).text) if part.strip()]
+
+
+def ngrams(tokens: list[str], n: int) -> set[tuple[str, ...]]:
+    """The distinct n-grams of a token list."""
+    return {tuple(tokens[i : i + n]) for i in range(len(tokens) - n + 1)}
+
+
+def split_emoji(text: str) -> Closed:
+    """Split a closing emoji of ours from an utterance; None where it has none."""
+    found = _EMOJI_END.search(text)
+    return Closed(text[: found.start()], found.group(1)) if found else Closed(text, None)
+
+
+def with_emoji(text: str, emoji: str | None) -> str:
+    """Close an utterance with an emoji."""
+    return f"{text} {emoji}" if emoji else text

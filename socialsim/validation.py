@@ -1,0 +1,179 @@
+"""What an utterance and a dialogue must satisfy while they are generated.
+
+Two levels. A hard finding makes a turn or a dialogue unusable: it is asked again with the
+reason, then rejected. A soft finding is asked again once, then kept and shown as a flag
+(``--strict`` makes every soft finding hard). Pure functions; no LM.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from rapidfuzz import fuzz
+
+from socialsim.schema import Dialogue, Node, Speaker, Turn
+from socialsim.taxonomy import (
+    MAX_UTTERANCES,
+    MIN_UTTERANCES,
+    SEEKER_MAX_WORDS,
+    SUPPORTER_MAX_WORDS,
+    Stage,
+    Strategy,
+)
+from socialsim.text import count_words, ngrams, sentences, split_emoji, words
+
+MAX_WORDS = {Speaker.SEEKER: SEEKER_MAX_WORDS, Speaker.SUPPORTER: SUPPORTER_MAX_WORDS}
+
+_SPEAKER_LINE = re.compile(
+    r"(?i)(?:^|[\s\"'(\[])(?:help[- ]?)?(seeker|supporter|user|assistant|human|counsell?or|therapist)\s*[:：]"
+)
+_PLACEHOLDER = re.compile(
+    r"[{}<>]|\[[^\]]{0,40}\]|_{3,}|\bexchange \d+ of\b|\blorem ipsum\b|"
+    r"(?i:\b(?:your|insert|seeker'?s?|supporter'?s?) (?:name|text|reply|utterance)(?: here)?\b)"
+)
+_FIELD_NAMES = frozenset(
+    "utterance reply text string emoji situation thought action strategy strategies purpose none null n/a".split()
+)
+# Advice the paper's rules rule out: it fits everyone, so it helps nobody in particular.
+_GENERIC_ADVICE = re.compile(
+    r"(?i)\b(?:meditat\w*|mindfulness|journal(?:l?ing)?|deep breath\w*|breathing exercises?|write (?:it|things|them) down|"
+    r"self[- ]care|stay positive|(?:see|seek|talk(?:ing)? to|speak(?:ing)? (?:to|with)|consult\w*|find) "
+    r"(?:an? |some |with )*(?:mental health |licensed |trained )*"
+    r"(?:professionals?|professional help|therapists?|counsell?ors?|psycholog\w+|psychiatr\w+))\b"
+)
+_COPIED_RUN = 8  # words in a row shared with a demonstration that make a copy
+_NEAR_SAME = 90.0  # rapidfuzz ratio (0-100) from which two utterances are the same
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One violated rule: its kind, what to change in words, and how grave it is."""
+
+    kind: str
+    detail: str
+    hard: bool
+
+
+def check_utterance(
+    text: str, speaker: Speaker, history: Sequence[Turn], demonstration_runs: Iterable[tuple[str, ...]] = ()
+) -> list[Finding]:
+    """Check a new utterance (closing emoji included) against the turns before it.
+
+    Args:
+        text: the utterance.
+        speaker: who says it.
+        history: the turns before it.
+        demonstration_runs: word runs of the demonstrations in the prompt (see `copy_runs`).
+
+    Returns:
+        The findings, hard ones first.
+    """
+    bare = split_emoji(text).text.strip()
+    tokens = words(bare)
+    found = list(_hard_findings(bare, tokens, speaker))
+    if found:
+        return found
+    return list(_soft_findings(bare, tokens, speaker, history, demonstration_runs))
+
+
+def _hard_findings(bare: str, tokens: list[str], speaker: Speaker) -> Iterable[Finding]:
+    limit = MAX_WORDS[speaker]
+    if not tokens:
+        yield Finding("empty", "say something in words", hard=True)
+    elif _PLACEHOLDER.search(bare) or (len(tokens) <= 2 and set(tokens) <= _FIELD_NAMES):
+        yield Finding("placeholder", "write real words, not a placeholder or a field name", hard=True)
+    if count_words(bare) > limit:
+        yield Finding("too_long", f"use at most {limit} words, not {count_words(bare)}", hard=True)
+    if _SPEAKER_LINE.search(bare) or "\n" in bare:
+        yield Finding("other_speaker", f"write only the {speaker}'s own words, on one line", hard=True)
+
+
+def _soft_findings(
+    bare: str,
+    tokens: list[str],
+    speaker: Speaker,
+    history: Sequence[Turn],
+    demonstration_runs: Iterable[tuple[str, ...]],
+) -> Iterable[Finding]:
+    own = [turn.text for turn in history if turn.speaker is speaker]
+    other = [turn.text for turn in history if turn.speaker is not speaker]
+    if _repeats(bare, own):
+        yield Finding("repeated", f"the {speaker} said this before; say something new", hard=False)
+    if _repeats(bare, other):
+        yield Finding("echoed", "do not repeat the other speaker's words; answer them", hard=False)
+    if _loops(tokens):
+        yield Finding("looping", "do not repeat the same words within one utterance", hard=False)
+    runs = demonstration_runs if isinstance(demonstration_runs, (set, frozenset)) else set(demonstration_runs)
+    if ngrams(tokens, _COPIED_RUN) & runs:
+        yield Finding("copied", "use your own words, not those of the example", hard=False)
+    if speaker is Speaker.SUPPORTER and (generic := _GENERIC_ADVICE.search(bare)):
+        yield Finding("generic_advice", f"'{generic.group(0)}' fits anyone; be specific to this seeker", hard=False)
+    if bare and bare[-1].isalnum():
+        yield Finding("cut_off", "end with a complete sentence", hard=False)
+
+
+def _repeats(bare: str, earlier: Sequence[str]) -> bool:
+    # Greetings and thanks may recur; a sentence of six words or more may not.
+    said = {tuple(words(part)) for text in earlier for part in sentences(text)}
+    if any(len(tokens := tuple(words(part))) >= 6 and tokens in said for part in sentences(bare)):
+        return True
+    if len(words(bare)) < 4:
+        return False
+    lowered = bare.lower()
+    return any(fuzz.ratio(lowered, split_emoji(text).text.lower()) >= _NEAR_SAME for text in earlier)
+
+
+def _loops(tokens: list[str]) -> bool:
+    runs = [tuple(tokens[i : i + 4]) for i in range(len(tokens) - 3)]
+    return len(runs) != len(set(runs))
+
+
+def copy_runs(texts: Iterable[str]) -> frozenset[tuple[str, ...]]:
+    """The word runs of demonstration texts that an utterance may not share."""
+    return frozenset(run for text in texts for run in ngrams(words(text), _COPIED_RUN))
+
+
+def check_reasoning(turn: Turn, nodes: Sequence[Node]) -> list[Finding]:
+    """Check that a supporter turn carries every node that was asked for, in words."""
+    reasoning = turn.reasoning
+    found = []
+    for node in nodes:
+        if node is Node.STRATEGY:
+            missing = reasoning is None or not reasoning.strategies
+        else:
+            value = getattr(reasoning, node.value) if reasoning else None
+            missing = not value or not words(value) or bool(_PLACEHOLDER.search(value))
+        if missing:
+            found.append(Finding("reasoning", f"the {node} node is missing or a placeholder", hard=True))
+    return found
+
+
+def check_dialogue(dialogue: Dialogue, nodes: Sequence[Node]) -> list[Finding]:
+    """Check order, length and coverage of a whole dialogue.
+
+    Hard: the seeker begins, speakers alternate, the supporter ends, 18 to 40 utterances.
+    Soft: all eight strategies appear, the first suggestion does not precede exploration.
+    """
+    turns = dialogue.turns
+    found = []
+    speakers = [turn.speaker for turn in turns]
+    if speakers != [Speaker.SEEKER, Speaker.SUPPORTER] * (len(turns) // 2):
+        found.append(Finding("order", "the seeker begins, speakers alternate, the supporter ends", hard=True))
+    if not MIN_UTTERANCES <= len(turns) <= MAX_UTTERANCES:
+        detail = f"{len(turns)} utterances; allowed are {MIN_UTTERANCES} to {MAX_UTTERANCES}"
+        found.append(Finding("length", detail, hard=True))
+    if Node.STRATEGY in nodes:
+        found.extend(_strategy_findings(turns))
+    return found
+
+
+def _strategy_findings(turns: Sequence[Turn]) -> Iterable[Finding]:
+    staged = [choice for turn in turns for choice in turn.strategies]
+    missing = [strategy.value for strategy in Strategy if strategy not in {choice.strategy for choice in staged}]
+    if missing:
+        yield Finding("strategy_missing", ", ".join(missing), hard=False)
+    stages = [choice.stage for choice in staged if choice.stage]
+    if Stage.ACTION in stages and Stage.EXPLORATION not in stages[: stages.index(Stage.ACTION)]:
+        yield Finding("stage_order", "the supporter acts before it explores", hard=False)
