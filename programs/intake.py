@@ -53,9 +53,7 @@ class Intake(dspy.Module):
 
     async def _screened(self, post: Post) -> Rejection | None:
         async def attempt(correction: str) -> Screening:
-            answer: Screening = await ask(
-                Role.PERSONA, self.screen, **_inputs(post, correction)
-            )
+            answer: Screening = await ask(Role.PERSONA, self.screen, **_inputs(post, correction))
             return answer
 
         try:
@@ -67,9 +65,7 @@ class Intake(dspy.Module):
 
     async def _translated(self, post: Post) -> Scenario | Rejection:
         async def attempt(correction: str) -> Translation:
-            answer: Translation = await ask(
-                Role.PERSONA, self.translate, **_inputs(post, correction)
-            )
+            answer: Translation = await ask(Role.PERSONA, self.translate, **_inputs(post, correction))
             if faults := _faults(post, answer):
                 raise BadAnswer("; ".join(faults))
             return answer
@@ -81,34 +77,20 @@ class Intake(dspy.Module):
 
 
 def _inputs(post: Post, correction: str) -> dict[str, str]:
-    return {
-        "question": post.question,
-        "description": post.description,
-        "correction": correction,
-    }
+    return {"question": post.question, "description": post.description, "correction": correction}
 
 
 def _faults(post: Post, translation: Translation) -> Sequence[str]:
     pairs = [("description", post.description, translation.description)]
     if post.question.strip():
         pairs.append(("question", post.question, translation.question))
-    return [
-        f"{name}: {fault}"
-        for name, before, after in pairs
-        if (fault := translation_fault(before, after))
-    ]
+    return [f"{name}: {fault}" for name, before, after in pairs if (fault := translation_fault(before, after))]
 
 
 def _scenario(post: Post, translation: Translation | None = None) -> Scenario:
     fields = post.model_dump()
     if translation:
         question = translation.question.strip() if post.question.strip() else ""
-        original = Original(
-            language="zh", question=post.question, description=post.description
-        )
-        fields |= {
-            "question": question,
-            "description": translation.description,
-            "original": original,
-        }
+        original = Original(language="zh", question=post.question, description=post.description)
+        fields |= {"question": question, "description": translation.description, "original": original}
     return Scenario.model_validate(fields)

@@ -11,9 +11,7 @@ from typing import Literal
 import dspy
 from pydantic import BaseModel, ConfigDict, Field
 
-Verdict = Literal[
-    "suitable", "irrelevant", "self_harm", "racial_discrimination", "medical_treatment"
-]
+Verdict = Literal["suitable", "irrelevant", "self_harm", "racial_discrimination", "medical_treatment"]
 
 
 class Screening(BaseModel):
@@ -21,11 +19,7 @@ class Screening(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    reason: str = Field(
-        description="one short sentence: what in the post decides",
-        min_length=1,
-        max_length=300,
-    )
+    reason: str = Field(description="one short sentence: what in the post decides", min_length=1, max_length=300)
     verdict: Verdict
 
 
@@ -34,9 +28,7 @@ class Translation(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    question: str = Field(
-        description="the question in English, empty if the post has none"
-    )
+    question: str = Field(description="the question in English, empty if the post has none")
     description: str = Field(description="the whole description in English")
 
 

@@ -11,8 +11,9 @@ from typing import Any
 
 from pydantic import Field
 
-# One word: no white space, no bracket of a placeholder, no endless run of letters.
-_WORD = r"[^\s{}<>\[\]]{1,24}"
+# One word of English prose: no white space, no mark-up or bracket of a placeholder, no emoji (the
+# closing one is a field of its own), no endless run of letters.
+_WORD = r"""[A-Za-z0-9À-ɏ'’“”".,;:!?()&%$€£/–—-]{1,20}"""
 
 
 def prose(description: str, most: int, least: int = 1, start: str = "", end: str = "[.!?]") -> Any:

@@ -75,7 +75,7 @@ def persona_signature(topic: Topic) -> type[dspy.Signature]:
         "occupation": (Literal[OCCUPATIONS], ...),
         **{str(trait): (Literal[poles], ...) for trait, poles in POLES.items()},
         "subtopics": (subtopics, Field(description="1 to 3 that fit", min_length=1, max_length=3)),
-        "question": (str, prose("what I ask for, in one sentence", 40, 4)),
+        "question": (str, prose("what I ask for, in one sentence", 30, 4)),
         "emotions": (
             list[str],
             Field(
@@ -85,8 +85,8 @@ def persona_signature(topic: Topic) -> type[dspy.Signature]:
                 json_schema_extra={"items": {"type": "string", "pattern": f"^{emotion}$"}},
             ),
         ),
-        "attempts": (str, prose("what I have tried and what came of it; 'I …'", 70, 8)),
-        "goals": (str, prose("what I hope to get from this talk; 'I …'", 50, 6)),
+        "attempts": (str, prose("what I have tried and what came of it; 'I …'", 60, 8)),
+        "goals": (str, prose("what I hope to get from this talk; 'I …'", 40, 6)),
         "inferred": (
             list[Literal[INFERABLE]],
             Field(description="the fields the post did not say", max_length=len(INFERABLE)),

@@ -38,9 +38,7 @@ class Deduplicator:
         """The id of the first kept text that this one copies; otherwise keep this one and return None."""
         tokens = _TOKEN.findall(unicodedata.normalize("NFKC", text).casefold())
         normalised, shingles = " ".join(tokens), _shingle_hashes(tokens)
-        prefix = shingles[
-            : len(shingles) - self._shared_least(shingles) + self._hits(shingles)
-        ]
+        prefix = shingles[: len(shingles) - self._shared_least(shingles) + self._hits(shingles)]
         known = self._exact.get(normalised)
         if known is None:
             known = self._nearest(shingles, prefix)
@@ -54,29 +52,17 @@ class Deduplicator:
         return None
 
     def _shared_least(self, shingles: tuple[int, ...]) -> int:
-        return ceil(
-            self._threshold * len(shingles) - 1e-9
-        )  # 0.6 * 35 is a hair above 21 for a float
+        return ceil(self._threshold * len(shingles) - 1e-9)  # 0.6 * 35 is a hair above 21 for a float
 
     def _hits(self, shingles: tuple[int, ...]) -> int:
         return min(_HITS, self._shared_least(shingles))
 
-    def _nearest(
-        self, shingles: tuple[int, ...], prefix: tuple[int, ...]
-    ) -> int | None:
-        postings = (
-            self._index[shingle] for shingle in prefix if shingle in self._index
-        )
-        hits, own, needed = (
-            Counter(chain.from_iterable(postings)),
-            set(shingles),
-            self._hits(shingles),
-        )
+    def _nearest(self, shingles: tuple[int, ...], prefix: tuple[int, ...]) -> int | None:
+        postings = (self._index[shingle] for shingle in prefix if shingle in self._index)
+        hits, own, needed = (Counter(chain.from_iterable(postings)), set(shingles), self._hits(shingles))
         for number, count in sorted(hits.items()):
             other = self._shingles[number]
-            if count < min(needed, self._hits(other)) or len(
-                other
-            ) * self._threshold > len(own):
+            if count < min(needed, self._hits(other)) or len(other) * self._threshold > len(own):
                 continue
             shared = len(own.intersection(other))
             if shared >= self._threshold * (len(own) + len(other) - shared):
@@ -86,8 +72,5 @@ class Deduplicator:
 
 def _shingle_hashes(tokens: Sequence[str], size: int = 5) -> tuple[int, ...]:
     """The distinct shingles of a text as hashes, in ascending order."""
-    runs = (
-        " ".join(tokens[start : start + size])
-        for start in range(len(tokens) - size + 1)
-    )
+    runs = (" ".join(tokens[start : start + size]) for start in range(len(tokens) - size + 1))
     return tuple(sorted({crc32(run.encode()) for run in runs}))

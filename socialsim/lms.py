@@ -43,12 +43,12 @@ FORMS: Final[tuple[Form, ...]] = (
 # What each kind of LM is given unless its spec says otherwise. A very small model needs
 # pressure against loops; a large one needs room for the one-pass dialogue and nothing else.
 _EMBEDDED_DEFAULTS: Final[dict[str, float]] = {
-    "temperature": 0.8,
+    "temperature": 0.7,
     "min_p": 0.05,
-    "repeat_penalty": 1.08,
-    "dry_multiplier": 0.8,
-    "dry_allowed_length": 4,
-    "max_tokens": 700,
+    "repeat_penalty": 1.05,
+    "dry_multiplier": 0.4,
+    "dry_allowed_length": 6,
+    "max_tokens": 5000,  # the schema bounds an answer; this only stops a runaway
 }
 _REMOTE_DEFAULTS: Final[dict[str, float]] = {"temperature": 0.8, "max_tokens": 8000}
 _COMMON: Final = frozenset({"temperature", "top_p", "max_tokens", "timeout", "retries"})

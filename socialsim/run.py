@@ -73,7 +73,7 @@ class RunConfig:
     concurrency: int = 4
     min_words: int = 65
     lm_screening: bool = True
-    demonstrations: int = 3
+    demonstrations: int = 2
     allow_mixed: bool = False
     inputs: tuple[str, ...] = ()
 

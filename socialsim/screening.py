@@ -43,9 +43,7 @@ def _any(*patterns: str) -> re.Pattern[str]:
 
 _SELF = r"(?:(?:my|him|her|your|them|our) ?sel(?:f|ves)|myslef)"
 _INTENT = r"(?:think\w*|thoughts?|consider\w*|plan\w*|feel(?:ing)? like|felt like|idea|urge|threat\w*|tr(?:y|ied|ying))"
-_WANT = (
-    r"(?:want(?:s|ed)?|wanting|going|threaten\w*|tr(?:y|ied|ying)|plan(?:s|ned|ning)?)"
-)
+_WANT = r"(?:want(?:s|ed)?|wanting|going|threaten\w*|tr(?:y|ied|ying)|plan(?:s|ned|ning)?)"
 _NOT = r"(?<!n't )(?<!not )(?<!never )"
 _HEIGHT = r"(?:a|the|my|our|that|this) (?:\w+ )?(?:bridge|roof|rooftop|building|balcony|window|cliff|tower)\b"
 _KIN = "妈爸爷奶外公婆叔姨姑舅弟妹哥姐儿女孩老朋同男家"  # 我妈, 我老公, 我朋友: not the writer
@@ -91,10 +89,10 @@ _RACE = _any(
     r"(?:黑人|黑种人|黄种人|有色人种|少数民族|肤色)[^。！？]{0,10}(?:歧视|辱骂|侮辱|看不起|欺负)",
 )
 _ILLNESS = r"(?:抑郁|焦虑症|双相|躁郁|强迫症|精神分裂|多动症|边缘型|创伤后)"
-_MEDICINE = (
-    r"(?:medications?|meds|antidepressants?|sleeping pills|mood stabili[sz]ers?)"
+_MEDICINE = r"(?:medications?|meds|antidepressants?|sleeping pills|mood stabili[sz]ers?)"
+_FINITE = (
+    r"(?:'m|'ve|'d|'ll| am| was| have| had| been| will| should| just| still| do| don't| didn't| never| can't| not| to)"
 )
-_FINITE = r"(?:'m|'ve|'d|'ll| am| was| have| had| been| will| should| just| still| do| don't| didn't| never| can't| not| to)"
 _MEDICAL = _any(
     r"\b\d+(?:\.\d+)? ?(?:mg|mcg|milligrams?|micrograms?)\b|\b(?:my|his|her|their|the) dosage\b",
     r"\b(?:sertraline|zoloft|prozac|fluoxetine|lexapro|escitalopram|citalopram|paroxetine|paxil|venlafaxine|effexor|"
@@ -139,18 +137,9 @@ _CODE_LINE = re.compile(
 )
 
 
-def reject(
-    post: Post, reason: Reason, detail: str = "", trace: Sequence[str] = ()
-) -> Rejection:
+def reject(post: Post, reason: Reason, detail: str = "", trace: Sequence[str] = ()) -> Rejection:
     """The rejection of a post by intake."""
-    return Rejection(
-        id=post.id,
-        stage="intake",
-        reason=reason,
-        detail=detail,
-        trace=tuple(trace),
-        post=post,
-    )
+    return Rejection(id=post.id, stage="intake", reason=reason, detail=detail, trace=tuple(trace), post=post)
 
 
 def screen_by_rule(
@@ -168,24 +157,16 @@ def screen_by_rule(
         kept = None
         if not (rejection := rejected_by_rule(post, min_words)):
             kept = seen.add(post.id, post.description)
-        yield rejection or (
-            reject(post, Reason.DUPLICATE, kept) if kept is not None else post
-        )
+        yield rejection or (reject(post, Reason.DUPLICATE, kept) if kept is not None else post)
 
 
 def rejected_by_rule(post: Post, min_words: int = MIN_WORDS) -> Rejection | None:
     """Judge one post by itself; None where it passes."""
     count = count_words(post.description)
     if not count or count < min_words:
-        return reject(
-            post, Reason.TOO_SHORT, f"{count} words, at least {max(min_words, 1)}"
-        )
+        return reject(post, Reason.TOO_SHORT, f"{count} words, at least {max(min_words, 1)}")
     if len(post.description) > MAX_CHARACTERS:
-        return reject(
-            post,
-            Reason.TOO_LONG,
-            f"{len(post.description):,} characters, at most {MAX_CHARACTERS:,}",
-        )
+        return reject(post, Reason.TOO_LONG, f"{len(post.description):,} characters, at most {MAX_CHARACTERS:,}")
     if found := sensitive(f"{post.question}\n{post.description}", post.keywords):
         return reject(post, *found)
     why = irrelevant(post.description)
@@ -200,11 +181,7 @@ def sensitive(text: str, keywords: Sequence[str] = ()) -> tuple[Reason, str] | N
         keywords: the post's labels. PsyQA's theme 治疗 (treatment) is the one of its themes the paper leaves out.
     """
     plain = re.sub(r"\s+", " ", text.replace("’", "'"))
-    for reason, pattern in (
-        (Reason.SELF_HARM, _SELF_HARM),
-        (Reason.RACE, _RACE),
-        (Reason.MEDICAL, _MEDICAL),
-    ):
+    for reason, pattern in ((Reason.SELF_HARM, _SELF_HARM), (Reason.RACE, _RACE), (Reason.MEDICAL, _MEDICAL)):
         if found := pattern.search(plain):
             return reason, f"says {found.group(0).strip()!r}"
     return (Reason.MEDICAL, "keyword '治疗'") if "治疗" in keywords else None

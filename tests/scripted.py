@@ -34,9 +34,7 @@ class ScriptedEngine:
     """
 
     supports_response_schema = True
-    supported_params = frozenset(
-        {"response_format", "temperature", "max_tokens", "seed"}
-    )
+    supported_params = frozenset({"response_format", "temperature", "max_tokens", "seed"})
 
     def __init__(self, script: Script) -> None:
         self._answer = script if callable(script) else _in_order(script)
@@ -48,25 +46,11 @@ class ScriptedEngine:
         answer = self._answer(request)
         if isinstance(answer, Exception):
             raise answer
-        text = (
-            answer
-            if isinstance(answer, str)
-            else json.dumps(answer, ensure_ascii=False)
-        )
+        text = answer if isinstance(answer, str) else json.dumps(answer, ensure_ascii=False)
         read = len((system_text(request) + user_text(request)).split())
-        usage = Usage(
-            input_tokens=max(read, 1),
-            output_tokens=max(len(text.split()), 1),
-            cache_read_tokens=read // 2,
-        )
+        usage = Usage(input_tokens=max(read, 1), output_tokens=max(len(text.split()), 1), cache_read_tokens=read // 2)
         message = Message.assistant([TextPart(text)])
-        return Response(
-            id=None,
-            model="scripted",
-            message=message,
-            finish_reason="stop",
-            usage=usage,
-        )
+        return Response(id=None, model="scripted", message=message, finish_reason="stop", usage=usage)
 
 
 class AsyncScriptedEngine:
@@ -95,18 +79,11 @@ class ScriptedLM(dspy.LM):
         return engine.requests
 
 
-def scripted_lm(
-    script: Script | None = None, *, delay: float = 0.0, **kwargs: Any
-) -> ScriptedLM:
+def scripted_lm(script: Script | None = None, *, delay: float = 0.0, **kwargs: Any) -> ScriptedLM:
     """An uncached LM that answers from a script; without one, validly to any schema."""
     engine = ScriptedEngine(valid_answers() if script is None else script)
     options = {"cache": False, "num_retries": 0} | kwargs
-    return ScriptedLM(
-        "scripted/test",
-        engine=engine,
-        async_engine=AsyncScriptedEngine(engine, delay),
-        **options,
-    )
+    return ScriptedLM("scripted/test", engine=engine, async_engine=AsyncScriptedEngine(engine, delay), **options)
 
 
 def _in_order(answers: Iterable[Answer]) -> Callable[[Request], Answer]:
@@ -116,9 +93,7 @@ def _in_order(answers: Iterable[Answer]) -> Callable[[Request], Answer]:
         try:
             return next(left)
         except StopIteration:
-            raise AssertionError(
-                "the LM was asked more often than the script has answers"
-            ) from None
+            raise AssertionError("the LM was asked more often than the script has answers") from None
 
     return answer
 
@@ -131,15 +106,11 @@ def system_text(request: Request) -> str:
 
 def user_text(request: Request) -> str:
     """The last user message of a request, demonstrations not included."""
-    texts = [
-        message.text or "" for message in request.messages if message.role == "user"
-    ]
+    texts = [message.text or "" for message in request.messages if message.role == "user"]
     return texts[-1] if texts else ""
 
 
-def valid_answers(
-    seed: int | None = None, **fixed: Any
-) -> Callable[[Request], dict[str, Any]]:
+def valid_answers(seed: int | None = None, **fixed: Any) -> Callable[[Request], dict[str, Any]]:
     """A script that answers any request validly.
 
     Args:
@@ -157,25 +128,12 @@ def valid_answers(
 def schema_of(request: Request) -> Schema:
     """The JSON schema a request asks for."""
     form = request.config.response_format or {}
-    schema: Schema | None = form.get("schema") or form.get("json_schema", {}).get(
-        "schema"
-    )
+    schema: Schema | None = form.get("schema") or form.get("json_schema", {}).get("schema")
     assert schema, "the request asks for no JSON schema"
     return schema
 
 
-_FEELINGS = [
-    "worried",
-    "tired",
-    "hopeful",
-    "angry",
-    "lonely",
-    "ashamed",
-    "calm",
-    "stuck",
-    "proud",
-    "nervous",
-]
+_FEELINGS = ["worried", "tired", "hopeful", "angry", "lonely", "ashamed", "calm", "stuck", "proud", "nervous"]
 _THINGS = [
     "my exam",
     "the long drive",
@@ -186,13 +144,7 @@ _THINGS = [
     "this small flat",
 ]
 _VERBS = ["remember", "mention", "picture", "describe", "avoid", "explain", "notice"]
-_REASONS = [
-    "nobody asked",
-    "the evening was quiet",
-    "it rained all week",
-    "my sister laughed",
-    "we ran late",
-]
+_REASONS = ["nobody asked", "the evening was quiet", "it rained all week", "my sister laughed", "we ran late"]
 
 
 def sentences() -> Iterator[str]:
@@ -232,12 +184,7 @@ class _Writer:
             return self._value(defs[schema["$ref"].rsplit("/", 1)[-1]], defs)
         for union in ("anyOf", "oneOf", "allOf"):
             if union in schema:
-                return self._value(
-                    self._pick(
-                        [part for part in schema[union] if part.get("type") != "null"]
-                    ),
-                    defs,
-                )
+                return self._value(self._pick([part for part in schema[union] if part.get("type") != "null"]), defs)
         if "const" in schema or "enum" in schema:
             return schema["const"] if "const" in schema else self._pick(schema["enum"])
         kind = schema.get("type", "object")
@@ -251,10 +198,7 @@ class _Writer:
         return self._rng.choice(options) if self._rng else options[0]
 
     def _object(self, schema: Schema, defs: Schema) -> dict[str, Any]:
-        return {
-            name: self._field(name, part, defs)
-            for name, part in schema.get("properties", {}).items()
-        }
+        return {name: self._field(name, part, defs) for name, part in schema.get("properties", {}).items()}
 
     def _field(self, name: str, schema: Schema, defs: Schema) -> Any:
         if name not in self._fixed:
@@ -264,18 +208,12 @@ class _Writer:
 
     def _array(self, schema: Schema, defs: Schema) -> list[Any]:
         least = schema.get("minItems", 1)
-        size = (
-            self._rng.randint(least, schema.get("maxItems", least + 1))
-            if self._rng
-            else least
-        )
+        size = self._rng.randint(least, schema.get("maxItems", least + 1)) if self._rng else least
         items: list[Any] = []
         for _ in range(8 * size):  # distinct items, where the schema has enough values
             item = self._value(schema["items"], defs)
             if item in items:
-                options = schema["items"].get("enum") or defs.get(
-                    _name(schema["items"]), {}
-                ).get("enum", [])
+                options = schema["items"].get("enum") or defs.get(_name(schema["items"]), {}).get("enum", [])
                 item = next((option for option in options if option not in items), None)
             if item is not None and len(items) < size:
                 items.append(item)

@@ -14,9 +14,7 @@ from tests.test_screening import STORY
 def test_different_stories_are_no_duplicates() -> None:
     seen = Deduplicator()
     assert seen.add("a", STORY) is None
-    assert (
-        seen.add("b", STORY[: len(STORY) // 2]) is None
-    )  # half of it is another, shorter story
+    assert seen.add("b", STORY[: len(STORY) // 2]) is None  # half of it is another, shorter story
     assert seen.add("c", "hi") is None and seen.add("d", "Hi!") == "c"
 
 
@@ -42,20 +40,14 @@ def _brute_force(texts: list[str], threshold: float) -> list[int | None]:
     for number, text in enumerate(texts):
         words = text.split()
         own = {tuple(words[at : at + 5]) for at in range(len(words) - 4)}
-        same = (
-            other
-            for other, its in kept.items()
-            if len(own & its) >= threshold * len(own | its)
-        )
+        same = (other for other, its in kept.items() if len(own & its) >= threshold * len(own | its))
         found.append(next(same, None))
         if found[-1] is None:
             kept[number] = own
     return found
 
 
-@pytest.mark.parametrize(
-    ("threshold", "length"), [(0.6, 80), (0.6, 9), (0.4, 40), (0.9, 60)]
-)
+@pytest.mark.parametrize(("threshold", "length"), [(0.6, 80), (0.6, 9), (0.4, 40), (0.9, 60)])
 def test_the_index_misses_nothing(threshold: float, length: int) -> None:
     texts = _texts(300, length, seed=length)
     seen = Deduplicator(threshold)

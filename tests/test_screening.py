@@ -31,9 +31,7 @@ ZH_STORY = (
 
 
 def post(description: str, id: str = "p", question: str = "", **fields: Any) -> Post:
-    return Post(
-        id=id, source="test", question=question, description=description, **fields
-    )
+    return Post(id=id, source="test", question=question, description=description, **fields)
 
 
 SENSITIVE = [
@@ -124,14 +122,8 @@ def test_ordinary_distress_passes(text: str) -> None:
 
 
 def test_a_sensitive_word_in_the_question_counts() -> None:
-    rejection = rejected_by_rule(
-        post(STORY, question="How do I live with my brother's suicide?")
-    )
-    assert (
-        rejection
-        and rejection.reason == Reason.SELF_HARM
-        and "suicide" in rejection.detail
-    )
+    rejection = rejected_by_rule(post(STORY, question="How do I live with my brother's suicide?"))
+    assert rejection and rejection.reason == Reason.SELF_HARM and "suicide" in rejection.detail
 
 
 def test_the_treatment_theme_of_psyqa_is_medical() -> None:
@@ -174,14 +166,8 @@ def test_somebody_seeks_help(text: str) -> None:
 @pytest.mark.parametrize("text", ["", "   ", " ".join(["word"] * 41), "字" * 64])
 def test_too_short(text: str) -> None:
     rejection = rejected_by_rule(post(text))
-    assert (
-        rejection
-        and rejection.reason == Reason.TOO_SHORT
-        and rejection.stage == "intake"
-    )
-    assert rejection.detail.endswith("words, at least 65") and rejection.post == post(
-        text
-    )
+    assert rejection and rejection.reason == Reason.TOO_SHORT and rejection.stage == "intake"
+    assert rejection.detail.endswith("words, at least 65") and rejection.post == post(text)
 
 
 def test_details_name_the_counts() -> None:
@@ -190,22 +176,13 @@ def test_details_name_the_counts() -> None:
     empty = rejected_by_rule(post("🙂"), min_words=0)
     assert empty and empty.reason == Reason.TOO_SHORT
     long = rejected_by_rule(post(STORY * 60))
-    assert (
-        long
-        and long.reason == Reason.TOO_LONG
-        and f"at most {MAX_CHARACTERS:,}" in long.detail
-    )
+    assert long and long.reason == Reason.TOO_LONG and f"at most {MAX_CHARACTERS:,}" in long.detail
 
 
 def test_a_story_passes_and_the_limit_is_inclusive() -> None:
-    assert (
-        rejected_by_rule(post(STORY)) is None
-        and rejected_by_rule(post(ZH_STORY)) is None
-    )
+    assert rejected_by_rule(post(STORY)) is None and rejected_by_rule(post(ZH_STORY)) is None
     words = " ".join(f"word{number}" for number in range(65))
-    assert rejected_by_rule(post(words)) is None and rejected_by_rule(
-        post(words), min_words=66
-    )
+    assert rejected_by_rule(post(words)) is None and rejected_by_rule(post(words), min_words=66)
 
 
 def test_screen_by_rule_keeps_order_and_the_first_copy() -> None:
@@ -216,16 +193,8 @@ def test_screen_by_rule_keeps_order_and_the_first_copy() -> None:
     out = list(screen_by_rule(iter(posts)))
     assert [item.id for item in out] == list("abcdef")
     assert [item for item in out if isinstance(item, Post)] == [posts[0], posts[2]]
-    copies = [
-        item
-        for item in out
-        if isinstance(item, Rejection) and item.reason == Reason.DUPLICATE
-    ]
-    assert [(item.id, item.detail) for item in copies] == [
-        ("d", "a"),
-        ("e", "a"),
-        ("f", "c"),
-    ]
+    copies = [item for item in out if isinstance(item, Rejection) and item.reason == Reason.DUPLICATE]
+    assert [(item.id, item.detail) for item in copies] == [("d", "a"), ("e", "a"), ("f", "c")]
 
 
 def test_screen_by_rule_is_lazy_and_can_be_continued() -> None:
@@ -243,10 +212,7 @@ def test_screen_by_rule_is_lazy_and_can_be_continued() -> None:
         ("", "empty"),
         ("...", "empty"),
         (ZH_STORY, "still in Chinese"),
-        (
-            "My sister moved back. " * 20 + "不知道怎么开口才不会吵起来",
-            "still in Chinese",
-        ),
+        ("My sister moved back. " * 20 + "不知道怎么开口才不会吵起来", "still in Chinese"),
         ("She moved back.", "leaves something out"),
         ("My sister moved back. " * 60, "adds something"),
     ],

@@ -56,7 +56,7 @@ class WorkOptions:
     seed: int = 0
     """Decides lengths and demonstrations."""
     concurrency: Annotated[int | None, Parameter(validator=Number(gte=1, lte=4096))] = None
-    """Items in flight at once. Default: 4 in process, 16 elsewhere."""
+    """Items in flight at once. Default: 2 in process, 16 elsewhere."""
     resume: bool = True
     """Continue the run folder if it exists; with --no-resume an existing one is refused."""
     allow_mixed: Annotated[bool, Parameter(negative=())] = False
@@ -121,5 +121,5 @@ class DialogueOptions:
 class ProgramOptions:
     """Which programs are used."""
 
-    shots: Annotated[int, Parameter(validator=Number(gte=0, lte=16))] = 3
+    shots: Annotated[int, Parameter(validator=Number(gte=0, lte=16))] = 2
     """Authored examples in each speaker's prompt."""

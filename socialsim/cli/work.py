@@ -141,7 +141,7 @@ class _Job:
             simulation=SimulationOptions(parse_nodes(choice.nodes), choice.emoji, choice.tries, choice.strict),
             seed=self.work.seed,
             limit=self.work.limit,
-            concurrency=self.work.concurrency or (4 if local else 16),
+            concurrency=self.work.concurrency or (2 if local else 16),
             min_words=self.posts.min_words,
             # A 135M model cannot judge a post; the rules still do.
             lm_screening=specs[Role.PERSONA].model != "embedded" if by_lm is None else by_lm,

@@ -38,8 +38,8 @@ class LlamaSettings:
         threads: CPU threads; 0 means one a core this process may use.
     """
 
-    slots: int = 8
-    context: int = 6144
+    slots: int = 4
+    context: int = 8192
     threads: int = 0
 
 
@@ -57,6 +57,9 @@ def _server(path: str, settings: LlamaSettings) -> Any:
     params.n_ctx = settings.slots * settings.context
     # More threads than free cores made llama.cpp ten times slower.
     params.cpuparams.n_threads = settings.threads or len(os.sched_getaffinity(0))
+    # Measured on two cores with a prompt of 2,100 tokens: 83 tokens/s without, 60 with flash attention.
+    params.flash_attn_type = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_DISABLED
+    params.cache_ram_mib = 1024  # prompts pushed out of a slot are kept here; the default is 8 GB
     params.verbosity = 0
     try:
         return xllamacpp.Server(params)
@@ -131,7 +134,8 @@ class AsyncLlamaEngine:
 def _grammar(schema: str) -> str:
     # LLGuidance instead of llama.cpp's own converter: it enforces patterns and lengths, and
     # without flexible whitespace a small model cannot pad its answer with blank lines.
-    closed = {**json.loads(schema), "x-guidance": {"whitespace_flexible": False}}
+    style = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}  # as json.dumps writes
+    closed = {**json.loads(schema), "x-guidance": style}
     return "%llguidance {}\nstart: %json " + json.dumps(closed, ensure_ascii=False)
 
 

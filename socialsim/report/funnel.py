@@ -33,15 +33,8 @@ class Funnel:
     def rows(self) -> list[tuple[str, int]]:
         """Read, rejected by reason in the order of screening, kept."""
         order = [str(reason) for reason in Reason]
-        reasons = sorted(
-            self.rejected,
-            key=lambda name: (order.index(name) if name in order else len(order), name),
-        )
-        return [
-            ("read", self.read),
-            *((name, self.rejected[name]) for name in reasons),
-            ("kept", self.kept),
-        ]
+        reasons = sorted(self.rejected, key=lambda name: (order.index(name) if name in order else len(order), name))
+        return [("read", self.read), *((name, self.rejected[name]) for name in reasons), ("kept", self.kept)]
 
     def table(self, title: str = "Intake") -> Table:
         """The rows with their share of the posts read."""
@@ -50,10 +43,5 @@ class Funnel:
             column.justify = "right"
         for name, count in self.rows():
             style = "bold" if name in {"read", "kept"} else None
-            table.add_row(
-                name,
-                f"{count:,}",
-                f"{count / self.read:.1%}" if self.read else "-",
-                style=style,
-            )
+            table.add_row(name, f"{count:,}", f"{count / self.read:.1%}" if self.read else "-", style=style)
         return table
