@@ -14,7 +14,7 @@ from socialsim.schema import Persona, Personality, Scenario
 from socialsim.taxonomy import Topic, Trait
 from socialsim.text import words
 
-_FIRST_PERSON = frozenset("i i'm i've i'd i'll me my mine myself we our us".split())
+_FIRST_PERSON = frozenset(["i", "i'm", "i've", "i'd", "i'll", "me", "my", "mine", "myself", "we", "our", "us"])
 
 
 class PersonaWriter(dspy.Module):

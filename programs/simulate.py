@@ -120,7 +120,9 @@ class Simulate(dspy.Module):
             inputs = {"persona": profile, "dialogue": transcript(turns), "now": now, "correction": correction}
             return seeker_turn((await ask(Role.SEEKER, self.seeker, **inputs)).model_dump())
 
-        return await checked(attempt, lambda turn: check_utterance(turn.text, Speaker.SEEKER, turns, runs), self.options)
+        return await checked(
+            attempt, lambda turn: check_utterance(turn.text, Speaker.SEEKER, turns, runs), self.options
+        )
 
     async def _support(self, pace: Pace, turns: Sequence[Turn]) -> Turn:
         runs = demonstration_runs(self.supporter.reply.demos)

@@ -106,6 +106,8 @@ def _strategy_lines(pace: Pace, history: Sequence[Turn]) -> list[str]:
         lines.append(f"Used so far: {counts}.")
     if due := due_strategies(pace, history):
         lines.append(f"Use now: {' or '.join(due)}.")
-    elif missing := [s for s in Strategy if s not in used and (not STRATEGY_STAGES[s] or pace.stage in STRATEGY_STAGES[s])]:
+    elif missing := [
+        s for s in Strategy if s not in used and (not STRATEGY_STAGES[s] or pace.stage in STRATEGY_STAGES[s])
+    ]:
         lines.append(f"Not used yet: {', '.join(missing)}.")
     return lines

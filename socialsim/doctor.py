@@ -107,7 +107,9 @@ def _pull(client: Any, name: str, console: Console) -> None:
         task = progress.add_task(f"pulling {name}", total=None)
         try:
             for step in client.pull(name, stream=True):
-                progress.update(task, description=f"{name}: {step.status}", total=step.total, completed=step.completed or 0)
+                progress.update(
+                    task, description=f"{name}: {step.status}", total=step.total, completed=step.completed or 0
+                )
         except Exception as error:
             raise LMSpecError(f"ollama/{name}: cannot be pulled ({redact(str(error).splitlines()[0])})") from error
 
@@ -148,4 +150,3 @@ def _verdict(health: Health | None) -> tuple[str, str]:
     if health.problem:
         return "[red]no[/]", ""
     return f"[green]yes[/], {health.seconds:.2f} s", "[green]honoured[/]" if health.schema else "[yellow]ignored[/]"
-

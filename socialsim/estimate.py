@@ -73,5 +73,3 @@ def _fixed(predictor: dspy.Predict) -> int:
     """Tokens of the system message and the demonstrations."""
     messages = CompactAdapter().format(predictor.signature, predictor.demos, {})
     return int(sum(len(message["content"]) for message in messages) / CHARACTERS_A_TOKEN)
-
-

@@ -180,8 +180,14 @@ def _gguf(spec: LMSpec) -> str:
 def _declared(spec: LMSpec, provider: str, base: str, model: str, key: str | None) -> dspy.LM:
     """An OpenAI-compatible server, declared to DSPy so that it routes natively with schemas."""
     import dspy
-    from dspy.lm15 import ModelSupport, OpenAIChatCompat, ProviderDefinition, register_provider
-    from dspy.lm15 import AccessPolicy, EndpointSupport  # type: ignore[attr-defined]
+    from dspy.lm15 import (  # type: ignore[attr-defined]
+        AccessPolicy,
+        EndpointSupport,
+        ModelSupport,
+        OpenAIChatCompat,
+        ProviderDefinition,
+        register_provider,
+    )
 
     access = AccessPolicy(
         provider=provider,

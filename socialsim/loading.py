@@ -51,9 +51,7 @@ def program_hash(module: dspy.Module) -> str:
     return hashlib.sha256(state.encode()).hexdigest()[:12]
 
 
-def load_programs(
-    onepass: bool, simulation: SimulationOptions, lm_screening: bool, shots: int, seed: int
-) -> Programs:
+def load_programs(onepass: bool, simulation: SimulationOptions, lm_screening: bool, shots: int, seed: int) -> Programs:
     """Build the programs, with ``shots`` authored examples in each speaker's prompt.
 
     Args:

@@ -199,7 +199,11 @@ class Run:
                     yield persona
         if Stage.PERSONAS in stages:
             for scenario in folder.scenarios.records():
-                if scenario.id not in folder.personas and scenario.id not in ended and self._chosen(scenario.id, chosen):
+                if (
+                    scenario.id not in folder.personas
+                    and scenario.id not in ended
+                    and self._chosen(scenario.id, chosen)
+                ):
                     yield scenario
 
     def _chosen(self, item_id: str, chosen: set[str] | None) -> bool:

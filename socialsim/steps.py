@@ -33,7 +33,13 @@ class Steps:
     """
 
     def __init__(
-        self, programs: Programs, specs: Mapping[Role, LMSpec], meter: Meter, mode: str, nodes: tuple[Node, ...], seed: int
+        self,
+        programs: Programs,
+        specs: Mapping[Role, LMSpec],
+        meter: Meter,
+        mode: str,
+        nodes: tuple[Node, ...],
+        seed: int,
     ) -> None:
         self._programs = programs
         self._specs = specs

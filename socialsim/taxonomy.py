@@ -61,9 +61,10 @@ STRATEGY_STAGES: Final[dict[Strategy, tuple[Stage, ...]]] = {
 }
 
 # "Exploration#Question", …, and "Others", which belongs to no stage.
-STAGED_STRATEGIES: Final[tuple[str, ...]] = tuple(
-    f"{stage}#{strategy}" for strategy, stages in STRATEGY_STAGES.items() for stage in stages
-) + (str(Strategy.OTHERS),)
+STAGED_STRATEGIES: Final[tuple[str, ...]] = (
+    *tuple(f"{stage}#{strategy}" for strategy, stages in STRATEGY_STAGES.items() for stage in stages),
+    str(Strategy.OTHERS),
+)
 
 _STRATEGY_ALIASES: Final[dict[str, Strategy]] = {
     "questions": Strategy.QUESTION,

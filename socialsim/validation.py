@@ -34,7 +34,22 @@ _PLACEHOLDER = re.compile(
     r"(?i:\b(?:your|insert|seeker'?s?|supporter'?s?) (?:name|text|reply|utterance)(?: here)?\b)"
 )
 _FIELD_NAMES = frozenset(
-    "utterance reply text string emoji situation thought action strategy strategies purpose none null n/a".split()
+    [
+        "utterance",
+        "reply",
+        "text",
+        "string",
+        "emoji",
+        "situation",
+        "thought",
+        "action",
+        "strategy",
+        "strategies",
+        "purpose",
+        "none",
+        "null",
+        "n/a",
+    ]
 )
 # Advice the paper's rules rule out: it fits everyone, so it helps nobody in particular.
 _GENERIC_ADVICE = re.compile(

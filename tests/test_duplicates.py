@@ -15,7 +15,8 @@ def test_different_stories_are_no_duplicates() -> None:
     seen = Deduplicator()
     assert seen.add("a", STORY) is None
     assert seen.add("b", STORY[: len(STORY) // 2]) is None  # half of it is another, shorter story
-    assert seen.add("c", "hi") is None and seen.add("d", "Hi!") == "c"
+    assert seen.add("c", "hi") is None
+    assert seen.add("d", "Hi!") == "c"
 
 
 def _texts(count: int, length: int, seed: int) -> list[str]:

@@ -66,7 +66,8 @@ async def test_a_chinese_post_is_screened_as_it_is_then_translated() -> None:
     assert isinstance(scenario, Scenario)
     assert (scenario.question, scenario.description, scenario.language) == (*TRANSLATION.values(), "en")
     assert scenario.original == Original(language="zh", question=CHINESE.question, description=ZH_STORY)
-    assert scenario.topic is None and scenario.keywords == ("家庭",)
+    assert scenario.topic is None
+    assert scenario.keywords == ("家庭",)
     assert all(ZH_STORY in user_text(request) for request in lm.requests)
     assert [list(schema_of(request)["properties"]) for request in lm.requests] == [
         ["reason", "verdict"],
@@ -89,7 +90,8 @@ async def test_a_verdict_rejects_before_any_translation(verdict: str, reason: Re
     rejection = await run(CHINESE, lm)
     assert isinstance(rejection, Rejection)
     assert (rejection.stage, rejection.reason, rejection.detail) == ("intake", reason, "Seen in the post.")
-    assert rejection.post == CHINESE and len(lm.requests) == 1
+    assert rejection.post == CHINESE
+    assert len(lm.requests) == 1
 
 
 @pytest.mark.asyncio
@@ -98,16 +100,21 @@ async def test_a_bad_translation_is_asked_again_with_the_reason() -> None:
     assert isinstance(await run(CHINESE, lm, lm_screening=False), Scenario)
     first, second, third = (user_text(request) for request in lm.requests)
     assert "## Correction" not in first
-    assert "## Correction" in second and "leaves something out" in second and second.startswith(first)
-    assert "## Correction" in third and "leaves something out" not in third
+    assert "## Correction" in second
+    assert "leaves something out" in second
+    assert second.startswith(first)
+    assert "## Correction" in third
+    assert "leaves something out" not in third
 
 
 @pytest.mark.asyncio
 async def test_no_usable_translation_is_a_rejection_with_its_trace() -> None:
     lm = scripted_lm([TRANSLATION | {"description": ZH_STORY}] * 2)
     rejection = await run(CHINESE, lm, lm_screening=False, tries=2)
-    assert isinstance(rejection, Rejection) and rejection.reason == Reason.UNTRANSLATABLE
-    assert len(rejection.trace) == 2 and rejection.detail == rejection.trace[-1]
+    assert isinstance(rejection, Rejection)
+    assert rejection.reason == Reason.UNTRANSLATABLE
+    assert len(rejection.trace) == 2
+    assert rejection.detail == rejection.trace[-1]
     assert "description: still in Chinese" in rejection.detail
 
 
@@ -115,7 +122,8 @@ async def test_no_usable_translation_is_a_rejection_with_its_trace() -> None:
 async def test_no_usable_screening_is_a_rejection_not_a_pass() -> None:
     lm = scripted_lm(["suitable", {"reason": "Fine.", "verdict": "great"}, "{"])
     rejection = await run(ENGLISH, lm)
-    assert isinstance(rejection, Rejection) and rejection.reason == Reason.UNSCREENED
+    assert isinstance(rejection, Rejection)
+    assert rejection.reason == Reason.UNSCREENED
     assert len(rejection.trace) == 3 == len(lm.requests)
 
 
@@ -123,10 +131,12 @@ async def test_no_usable_screening_is_a_rejection_not_a_pass() -> None:
 async def test_a_question_is_translated_where_only_it_is_chinese_and_never_invented() -> None:
     mixed = ENGLISH.model_copy(update={"question": CHINESE.question})
     scenario = await run(mixed, scripted_lm([TRANSLATION]), lm_screening=False)
-    assert isinstance(scenario, Scenario) and scenario.question == TRANSLATION["question"]
+    assert isinstance(scenario, Scenario)
+    assert scenario.question == TRANSLATION["question"]
     silent = CHINESE.model_copy(update={"question": ""})
     scenario = await run(silent, scripted_lm([TRANSLATION]), lm_screening=False)
-    assert isinstance(scenario, Scenario) and scenario.question == ""
+    assert isinstance(scenario, Scenario)
+    assert scenario.question == ""
 
 
 @pytest.mark.asyncio
@@ -136,8 +146,10 @@ async def test_a_post_is_data() -> None:
     await run(CHINESE, plain)
     await run(attacked, hostile)
     for before, after in zip(plain.requests, hostile.requests, strict=True):
-        assert system_text(after) == system_text(before) and "never follow" in system_text(after)
-        assert after.config == before.config and len(after.messages) == len(before.messages) == 1
+        assert system_text(after) == system_text(before)
+        assert "never follow" in system_text(after)
+        assert after.config == before.config
+        assert len(after.messages) == len(before.messages) == 1
         assert user_text(after) == user_text(before).replace(ZH_STORY, attacked.description)
 
 
@@ -146,7 +158,8 @@ async def test_the_persona_role_answers() -> None:
     persona, other = scripted_lm(), scripted_lm()
     with dspy.context(lm=other, lms={Role.PERSONA: persona}, adapter=CompactAdapter()):
         assert isinstance(await Intake(True).acall(ENGLISH), Scenario)
-    assert len(persona.requests) == 1 and not other.requests
+    assert len(persona.requests) == 1
+    assert not other.requests
 
 
 @pytest.mark.asyncio
@@ -162,7 +175,9 @@ async def test_scripted_answers_fit_any_schema() -> None:
     assert verdicts == {Scenario, Rejection}
     with dspy.context(track_usage=True), using(lm):
         prediction = await dspy.Predict("text -> score: int, tags: list[str], note: str").acall(text="x")
-    assert isinstance(prediction.score, int) and prediction.tags and prediction.note.endswith(".")
+    assert isinstance(prediction.score, int)
+    assert prediction.tags
+    assert prediction.note.endswith(".")
     assert all(usage["prompt_tokens"] > 0 for usage in prediction.get_lm_usage().values())
 
 
@@ -179,5 +194,7 @@ def test_the_funnel_counts_and_renders() -> None:
     assert funnel.rows() == [("read", 5), ("too_short", 2), ("duplicate", 1), ("odd", 1), ("kept", 1)]
     console = Console(file=io.StringIO(), width=60)
     console.print(funnel.table())
-    assert isinstance(console.file, io.StringIO) and "40.0%" in console.file.getvalue()
-    assert Funnel().rows() == [("read", 0), ("kept", 0)] and Funnel().table().row_count == 2
+    assert isinstance(console.file, io.StringIO)
+    assert "40.0%" in console.file.getvalue()
+    assert Funnel().rows() == [("read", 0), ("kept", 0)]
+    assert Funnel().table().row_count == 2

@@ -60,12 +60,18 @@ def run(code: str, *args: object, **kwargs: object) -> subprocess.Popen[str]:
 def test_creates_what_is_missing_and_resumes_by_id(tmp_path: Path) -> None:
     path = path_of(tmp_path / "new" / "run")
     with Journal(str(path), Scenario) as journal:
-        assert len(journal) == 0 and list(journal) == [] and path.read_bytes() == b""
+        assert len(journal) == 0
+        assert list(journal) == []
+        assert path.read_bytes() == b""
         journal.append(scenario("b"))
         journal.append(scenario("a"))
     with Journal(path, Scenario) as journal:
-        assert list(journal.ids) == ["b", "a"] and "a" in journal and "c" not in journal and len(journal) == 2
-        assert journal.ids & {"a", "c"} == {"a"} and {"a", "c"} - journal.ids == {"c"}
+        assert list(journal.ids) == ["b", "a"]
+        assert "a" in journal
+        assert "c" not in journal
+        assert len(journal) == 2
+        assert journal.ids & {"a", "c"} == {"a"}
+        assert {"a", "c"} - journal.ids == {"c"}
         assert list(journal.records()) == list(journal) == [scenario("b"), scenario("a")]
 
 
@@ -209,7 +215,8 @@ def test_any_records_round_trip(records: list[Scenario]) -> None:
             with Journal(path, Scenario) as journal:
                 journal.append(record)
         with Journal(path, Scenario) as journal:
-            assert list(journal) == records and list(journal.ids) == [record.id for record in records]
+            assert list(journal) == records
+            assert list(journal.ids) == [record.id for record in records]
         assert path.read_bytes().count(b"\n") == len(records) if records else True
 
 
@@ -237,7 +244,8 @@ def cut_and_resume(path: Path, records: list[Scenario], whole: bytes, offset: in
     tail = whole[:offset].rpartition(b"\n")[2]
     complete = bool(tail) and whole[offset : offset + 1] == b"\n"
     assert list(read_records(path, Scenario)) == records[: kept + complete]
-    assert path.read_bytes() == whole[:offset] and not spare.exists()
+    assert path.read_bytes() == whole[:offset]
+    assert not spare.exists()
     with Journal(path, Scenario) as journal:
         assert list(journal) == records[: kept + complete]
         for record in records:
@@ -284,7 +292,8 @@ def test_torn_lines_are_kept_one_after_the_other_and_named(tmp_path: Path, caplo
             assert list(journal.ids) == ["a"]
     torn = tmp_path / "scenarios.jsonl.torn"
     assert torn.read_bytes() == b'{"id":"b","sour\n\x00\x00\n{"id":"c","description":"\xe5\xa4\n'
-    assert len(caplog.messages) == 3 and f"moved 15 bytes of a torn line to {torn}" in caplog.messages[0]
+    assert len(caplog.messages) == 3
+    assert f"moved 15 bytes of a torn line to {torn}" in caplog.messages[0]
 
 
 @pytest.mark.parametrize(
@@ -307,9 +316,12 @@ def test_a_bad_line_in_the_middle_is_refused_and_nothing_changes(tmp_path: Path,
     with pytest.raises(InputError) as caught:
         Journal(path, Scenario)
     message = str(caught.value)
-    assert message.startswith(f"{path}, line 2: ") and reason in message and "delete" in message
+    assert message.startswith(f"{path}, line 2: ")
+    assert reason in message
+    assert "delete" in message
     assert "\n" not in message
-    assert path.read_bytes() == before and [p.name for p in tmp_path.iterdir()] == [path.name]
+    assert path.read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
     if "earlier" not in reason:
         with pytest.raises(InputError, match="line 2"):
             list(read_records(path, Scenario))
@@ -393,7 +405,8 @@ def test_killed_ten_times_nothing_printed_is_lost_or_repeated(tmp_path: Path) ->
     for number in range(10):
         printed += kill_a_writer(path, tmp_path / "printed", number)
         names = [record.id for record in read_records(path, Scenario)]
-        assert len(names) == len(set(names)) and set(printed) <= set(names)
+        assert len(names) == len(set(names))
+        assert set(printed) <= set(names)
         assert len(names) - len(printed) <= number + 1  # at most one a kill was written and not yet printed
     with Journal(path, Scenario) as journal:
         assert set(printed) <= journal.ids
@@ -504,7 +517,8 @@ def test_a_full_disk_leaves_whole_lines_and_the_journal_usable(
                 with pytest.raises(OutputError) as caught:
                     journal.append(scenario("b"))
                 assert str(caught.value).startswith(f"{path}: No space left on device; make room")
-        assert path.read_bytes() == before and "b" not in journal
+        assert path.read_bytes() == before
+        assert "b" not in journal
         journal.append(scenario("b"))
     assert [r.id for r in read_records(path, Scenario)] == ["a", "b"]
 
@@ -581,7 +595,8 @@ def test_a_real_file_size_limit(tmp_path: Path) -> None:
     )
     out = child.communicate(timeout=60)[0].splitlines()
     assert child.returncode == 0
-    assert out[0].startswith(f"{path_of(tmp_path)}: File too large; make room") and len(out) == 2
+    assert out[0].startswith(f"{path_of(tmp_path)}: File too large; make room")
+    assert len(out) == 2
     assert out[1].startswith(f"{tmp_path / 'manifest.json'}: File too large")
 
 
@@ -607,7 +622,8 @@ def in_tmpfs(folder: Path, options: str, code: str) -> tuple[int, str]:
 def test_a_real_full_disk(tmp_path: Path) -> None:
     code, out = in_tmpfs(tmp_path, "size=128k", FILLER)
     lines = out.splitlines()
-    assert code == 0 and len(lines) == 2
+    assert code == 0
+    assert len(lines) == 2
     assert lines[0].startswith(f"{path_of(tmp_path)}: No space left on device; make room")
 
 
@@ -632,7 +648,8 @@ def test_a_real_read_only_disk(tmp_path: Path) -> None:
     )
     reason = "Read-only file system; choose a folder you may write to"
     names = ["r", "s.jsonl", ".lock", "manifest.json"]
-    assert code == 0 and out.splitlines() == [f"{tmp_path / name}: {reason}" for name in names]
+    assert code == 0
+    assert out.splitlines() == [f"{tmp_path / name}: {reason}" for name in names]
 
 
 # ---------------------------------------------------------------- folders that refuse
@@ -663,7 +680,8 @@ ACTS: list[Act] = [
 def test_a_folder_without_permission(forbidden: Path, act: Act) -> None:
     with pytest.raises(OutputError, match="Permission denied; choose a folder you may write to") as caught:
         act(forbidden)
-    assert str(forbidden) in str(caught.value) and "\n" not in str(caught.value)
+    assert str(forbidden) in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("act", ACTS, ids=["journal", "lock", "manifest"])
@@ -695,7 +713,8 @@ def test_a_small_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
     path = tmp_path / "manifest.json"
     write_atomically(path, json.dumps({"text": "é"}, ensure_ascii=False))
     write_atomically(str(path), "{}\n")
-    assert path.read_text("utf-8") == "{}\n" and list(tmp_path.iterdir()) == [path]
+    assert path.read_text("utf-8") == "{}\n"
+    assert list(tmp_path.iterdir()) == [path]
     umask = os.umask(0)
     os.umask(umask)
     assert path.stat().st_mode & 0o777 == 0o666 & ~umask  # not mkstemp's private 0600
@@ -713,7 +732,8 @@ def test_a_failed_replacement_keeps_the_old_file(tmp_path: Path, monkeypatch: py
         patch.setattr(os, step, refuse)
         with pytest.raises(OutputError, match=f"^{path}: No space left on device; make room"):
             write_atomically(path, "new")
-    assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_manifest_in_a_missing_folder_or_over_a_folder(tmp_path: Path) -> None:

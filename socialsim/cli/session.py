@@ -26,7 +26,9 @@ def execute(config: RunConfig, items: Sequence[Item]) -> None:
     """
     console = Console(highlight=False)
     for role in roles_needed(config):
-        console.print(f"[dim]{role} LM:[/] {config.lms[role].text}  [dim](change: --{role}-lm, {variable_name(role)})[/]")
+        console.print(
+            f"[dim]{role} LM:[/] {config.lms[role].text}  [dim](change: --{role}-lm, {variable_name(role)})[/]"
+        )
     try:
         with shown(console, str(config.stages[-1])) as update:
             manifest = Run(config, update).execute(items)
@@ -76,15 +78,17 @@ def show_estimate(config: RunConfig, items: Sequence[Item]) -> None:
     kept = [outcome for outcome in screen_by_rule(posts, config.min_words) if isinstance(outcome, Post)]
     count = len(kept) + len(items) - len(posts)
     count = min(count, config.limit) if config.limit is not None else count
-    table = Table("role", "LM", "calls", "prompt tokens", "completion tokens", "cost", title=f"Dry run: {count:,} items")
+    table = Table(
+        "role", "LM", "calls", "prompt tokens", "completion tokens", "cost", title=f"Dry run: {count:,} items"
+    )
     for column in table.columns[2:]:
         column.justify = "right"
     for row in estimate(Run(config), count):
         cost = "unknown" if row.cost is None else f"${row.cost:,.2f}"
-        table.add_row(row.role, row.spec, f"{row.calls:,}", f"{row.prompt_tokens:,}", f"{row.completion_tokens:,}", cost)
+        table.add_row(
+            row.role, row.spec, f"{row.calls:,}", f"{row.prompt_tokens:,}", f"{row.completion_tokens:,}", cost
+        )
     console = Console(highlight=False)
     console.print(f"Read {len(items):,} items; {len(posts) - len(kept):,} would be rejected by rule.")
     console.print(table)
     console.print("Retries are not counted; cached prompt tokens cost less where the provider bills them so.")
-
-

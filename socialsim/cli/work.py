@@ -64,7 +64,10 @@ def scenarios(
 
 
 def personas(
-    *inputs: Path, work: WorkOptions = WORK_DEFAULT, programs: ProgramOptions = PROGRAM_DEFAULT, lms: LMOptions = LM_DEFAULT
+    *inputs: Path,
+    work: WorkOptions = WORK_DEFAULT,
+    programs: ProgramOptions = PROGRAM_DEFAULT,
+    lms: LMOptions = LM_DEFAULT,
 ) -> None:
     """Turn scenarios into seeker personas.
 

@@ -48,9 +48,7 @@ def _server(path: str, settings: LlamaSettings) -> Any:
     try:
         import xllamacpp
     except ImportError as error:
-        raise LMSpecError(
-            "the embedded llama.cpp is not installed; run: pip install 'socialsim[local]'"
-        ) from error
+        raise LMSpecError("the embedded llama.cpp is not installed; run: pip install 'socialsim[local]'") from error
     params = xllamacpp.CommonParams()
     params.model.path = path
     params.n_parallel = settings.slots

@@ -26,7 +26,9 @@ def test_a_dialogue_is_read(save: Save, release: dict[str, Any]) -> None:
     assert (dialogue.id, dialogue.persona_id) == ("ssconv-7", "ssconv-7")
     assert [turn.speaker.value for turn in dialogue.turns] == ["seeker", "supporter"] * 3
     first = dialogue.turns[1].reasoning
-    assert first is not None and first.raw is None and first.purpose == "to learn more."
+    assert first is not None
+    assert first.raw is None
+    assert first.purpose == "to learn more."
     assert dialogue.turns[3].reasoning is not None
     assert dialogue.turns[5].reasoning is None
 

@@ -1,0 +1,1 @@
+"""Numbers and verdicts over a corpus."""

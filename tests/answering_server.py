@@ -1,0 +1,124 @@
+"""An OpenAI-compatible server in a thread: real LM path, real subprocesses, scripted answers.
+
+with answering_server() as server:                  # valid answers to whatever schema is asked for
+    main(["run", "--lm", server.spec])              # from this process or another one
+server.requests, server.peak                        # what came in; how many were open at once
+server.answer = lambda request: {"error": 503}      # an int under "error" is sent as an HTTP status
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from dspy.lm15 import Config, Message, Request
+
+from tests.scripted import valid_answers
+
+Answer = Callable[[Request], dict[str, Any] | str]
+
+
+class AnsweringServer:
+    """A running server.
+
+    Args:
+        answer: the answer to a request; a dict is sent as JSON, ``{"error": 503}`` as that HTTP status.
+        delay: seconds before each answer, so that requests overlap.
+    """
+
+    def __init__(self, answer: Answer, delay: float = 0.0) -> None:
+        self.answer = answer
+        self.delay = delay
+        self.requests: list[Request] = []
+        self.peak = 0
+        self._open = 0
+        self._lock = threading.Lock()
+        self._http = _Server(("127.0.0.1", 0), _Handler)
+        self._http.answering = self
+        self._thread = threading.Thread(target=self._http.serve_forever, args=(0.02,), daemon=True)
+        self._thread.start()
+
+    @property
+    def spec(self) -> str:
+        """The LM spec that reaches it; no retries, so that a failure shows at once."""
+        return f"http://127.0.0.1:{self._http.server_port}/v1#scripted?retries=0"
+
+    def close(self) -> None:
+        """Stop listening: from now on connections are refused."""
+        self._http.shutdown()
+        self._http.server_close()
+        self._thread.join()
+
+    def reply(self, body: dict[str, Any]) -> tuple[int, bytes]:
+        """Status and body of one answer."""
+        request = _request(body)
+        with self._lock:
+            self._open += 1
+            self.peak = max(self.peak, self._open)
+            self.requests.append(request)
+            answer = self.answer(request)
+        time.sleep(self.delay)
+        with self._lock:
+            self._open -= 1
+        if isinstance(answer, dict) and isinstance(status := answer.get("error"), int):
+            return status, json.dumps({"error": {"message": f"scripted failure {status}"}}).encode()
+        text = answer if isinstance(answer, str) else json.dumps(answer, ensure_ascii=False)
+        usage = {"prompt_tokens": 100, "completion_tokens": 10, "total_tokens": 110}
+        choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}
+        return 200, json.dumps({"id": "x", "model": "scripted", "choices": [choice], "usage": usage}).encode()
+
+
+@contextmanager
+def answering_server(answer: Answer | None = None, delay: float = 0.0) -> Iterator[AnsweringServer]:
+    """A server for a with block."""
+    server = AnsweringServer(answer or valid_answers(), delay)
+    try:
+        yield server
+    finally:
+        server.close()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = 128
+    answering: AnsweringServer
+
+    def handle_error(self, *_: object) -> None:
+        """A client that was killed is no news."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    server: _Server
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        status, payload = self.server.answering.reply(body)
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(payload)))
+        self.end_headers()
+        self.wfile.write(payload)
+
+    def log_message(self, *_: object) -> None:
+        """Be quiet."""
+
+
+def _request(body: dict[str, Any]) -> Request:
+    """The chat-completions body as the request DSPy made."""
+    said = [(message["role"], _text(message["content"])) for message in body["messages"]]
+    messages = tuple(Message.user(text) if role == "user" else Message.assistant(text) for role, text in said if role != "system")
+    system = "\n".join(text for role, text in said if role == "system")
+    config = Config(max_tokens=body.get("max_tokens"), response_format=body.get("response_format"))
+    return Request(model=body["model"], messages=messages, system=system, config=config)
+
+
+def _text(content: str | list[dict[str, Any]]) -> str:
+    return content if isinstance(content, str) else "".join(part.get("text", "") for part in content)
