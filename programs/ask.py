@@ -20,6 +20,7 @@ from pydantic import ValidationError
 from socialsim.schema import Role
 
 T = TypeVar("T")
+_NO_OBJECT = "the answer was not the JSON object that was asked for"
 
 
 class BadAnswer(Exception):
@@ -80,7 +81,7 @@ def _reason(error: AdapterParseError) -> str:
     while cause is not None and not isinstance(cause, ValidationError):
         cause = cause.__cause__ or cause.__context__
     if cause is None:
-        return "the answer was not the JSON object that was asked for"
+        return _NO_OBJECT
     return explain(cause)
 
 
@@ -88,6 +89,8 @@ def explain(error: ValidationError) -> str:
     """One line for a pydantic error: which field, what is wrong."""
     lines = []
     for item in error.errors(include_url=False, include_input=False):
+        if item["type"] in ("model_type", "model_attributes_type") and set(item["loc"]) <= {"answer"}:
+            return _NO_OBJECT
         where = ".".join(str(part) for part in item["loc"] if part != "answer")
         lines.append(f"{where}: {item['msg']}" if where else item["msg"])
     return "; ".join(lines)

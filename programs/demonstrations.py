@@ -12,6 +12,7 @@ from typing import TypeVar
 
 import dspy
 
+from programs.persona import inferred_fields
 from programs.turn import ALL_NODES
 from signatures.cues import Pace, may_raise_concern, seeker_cue, supporter_cue
 from signatures.dialogue import onepass_signature
@@ -19,7 +20,7 @@ from signatures.persona import persona_signature
 from signatures.seeker import seeker_signature
 from signatures.supporter import supporter_signature
 from socialsim.render import persona_text, transcript
-from socialsim.schema import Demonstration, Node, Speaker, Turn
+from socialsim.schema import Demonstration, Node, Scenario, Speaker, Turn
 from socialsim.text import split_emoji
 
 T = TypeVar("T")
@@ -96,6 +97,8 @@ def persona_example(demo: Demonstration) -> dspy.Example:
     given = persona.model_dump(include={"gender", "age", "occupation", "question", "attempts", "goals"})
     given |= persona.personality.model_dump() | {"subtopics": list(persona.subtopics)}
     given |= {"emotions": list(persona.emotions), "inferred": ["attempts", "goals"]}
+    post = Scenario(id=persona.id, source="demonstration", question=persona.question, description=persona.description)
+    given["inferred"] = list(inferred_fields(post, given))
     return dspy.Example(
         topic=str(persona.topic),
         question=persona.question,
@@ -113,5 +116,5 @@ def few_shot(pool: Sequence[T], k: int, seed: int) -> list[T]:
     if k <= 0 or not pool:
         return []
     random = Random(f"{seed}:few-shot")
-    step = len(pool) / min(k, len(pool))
-    return [pool[int((index + random.random()) * step)] for index in range(min(k, len(pool)))]
+    size, k = len(pool), min(k, len(pool))
+    return [pool[random.randrange(index * size // k, (index + 1) * size // k)] for index in range(k)]

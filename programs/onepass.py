@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from random import Random
 from typing import Any
 
 import dspy
 from pydantic import BaseModel
 
-from programs.ask import BadAnswer, Exhausted, Role, ask
-from programs.simulate import SimulationOptions, demonstration_runs, stand
+from programs.ask import BadAnswer, Exhausted, ask
+from programs.simulate import SimulationOptions, demonstration_runs, flagged, stand
 from programs.turn import seeker_turn, supporter_turn
 from signatures.dialogue import onepass_signature
 from socialsim.render import persona_text
-from socialsim.schema import Dialogue, Flag, Persona, Speaker, Turn
-from socialsim.validation import check_reasoning, check_utterance
+from socialsim.schema import Dialogue, Persona, Role, Speaker, Turn
+from socialsim.validation import Finding, check_reasoning, check_utterance
 
 
 class DialogueWriter(dspy.Module):
@@ -65,12 +65,14 @@ class OnePass(dspy.Module):
                 dialogue = self._checked(persona, await ask(Role.SUPPORTER, self.onepass, **inputs), runs)
             except (BadAnswer, Exhausted) as error:
                 reasons.append(str(error))
+                if kept is not None:
+                    return kept
                 continue
             flags = dialogue.all_flags()
             if not flags or kept is not None:
                 return min([dialogue, *([kept] if kept else [])], key=lambda one: len(one.all_flags()))
             kept = dialogue
-            reasons.append("; ".join(sorted({flag.detail for flag in flags})))
+            reasons.append("; ".join(_flag_lines(dialogue)))
         if kept is None:
             raise Exhausted(reasons)
         return kept
@@ -85,13 +87,20 @@ class OnePass(dspy.Module):
         return stand(Dialogue(id=persona.id, persona_id=persona.id, turns=tuple(turns)), self.options)
 
     def _flagged(self, turn: Turn, before: list[Turn], runs: frozenset[tuple[str, ...]]) -> Turn:
-        findings = check_utterance(turn.text, turn.speaker, before, runs)
-        if turn.speaker is Speaker.SUPPORTER:
-            findings += check_reasoning(turn, self.options.nodes)
-        grave = [finding for finding in findings if finding.hard or self.options.strict]
-        if grave:
-            raise BadAnswer(f"utterance {len(before) + 1}: " + "; ".join(finding.detail for finding in grave))
-        return turn.model_copy(update={"flags": tuple(Flag(kind=f.kind, detail=f.detail) for f in findings)})
+        def check(turn: Turn) -> list[Finding]:
+            found = check_utterance(turn.text, turn.speaker, before, runs)
+            return found + (check_reasoning(turn, self.options.nodes) if turn.speaker is Speaker.SUPPORTER else [])
+
+        try:
+            return flagged(turn, check, self.options)
+        except BadAnswer as error:
+            raise BadAnswer(f"utterance {len(before) + 1}: {error}") from error
+
+
+def _flag_lines(dialogue: Dialogue) -> Iterator[str]:
+    yield from (f"{flag.kind}: {flag.detail}" for flag in dialogue.flags)
+    for number, turn in enumerate(dialogue.turns, start=1):
+        yield from (f"utterance {number}: {flag.detail}" for flag in turn.flags)
 
 
 def exchange_turns(answer: BaseModel) -> list[Turn]:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
 import dspy
 from pydantic import BaseModel, ValidationError
 
-from programs.ask import BadAnswer, Role, ask, ask_until, explain
+from programs.ask import BadAnswer, ask, ask_until, explain
 from signatures.persona import ChooseTopic, RetellPost, persona_signature
-from socialsim.schema import Persona, Personality, Scenario
-from socialsim.taxonomy import Topic, Trait
+from socialsim.schema import Persona, Personality, Role, Scenario
+from socialsim.taxonomy import MIN_AGE, SUBTOPICS, Topic, Trait, canonical_subtopic
 from socialsim.text import words
 
+_TEENS = ["twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"]
+_TENS = ["twenty", "thirty", "forty", "fifty", "sixty"]
+_DIGITS = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
 _FIRST_PERSON = frozenset(["i", "i'm", "i've", "i'd", "i'll", "me", "my", "mine", "myself", "we", "our", "us"])
 
 
@@ -112,7 +116,7 @@ def build_persona(scenario: Scenario, topic: Topic, description: str, answer: Ba
             personality=Personality(**{trait: given[trait] for trait in Trait}),
             topic=topic,
             # The post's labels, where its source has any, are better than a guess.
-            subtopics=scenario.subtopics[:3] or tuple(dict.fromkeys(given["subtopics"])),
+            subtopics=known_subtopics(scenario.subtopics, topic) or tuple(dict.fromkeys(given["subtopics"])),
             question=scenario.question or given["question"],
             description=description,
             emotions=tuple(dict.fromkeys(emotion.capitalize() for emotion in given["emotions"])),
@@ -122,13 +126,28 @@ def build_persona(scenario: Scenario, topic: Topic, description: str, answer: Ba
         raise BadAnswer(explain(error)) from error
 
 
+def known_subtopics(names: Iterable[str], topic: Topic) -> tuple[str, ...]:
+    """Up to three of a source's labels that are the topic's, each once; labels of other schemes are left out."""
+    allowed = {name.lower() for name in SUBTOPICS[topic]}
+    known = [canonical_subtopic(name) for name in names if " ".join(name.split()).lower() in allowed]
+    return tuple(dict.fromkeys(known))[:3]
+
+
 def inferred_fields(scenario: Scenario, given: dict[str, Any]) -> tuple[str, ...]:
     """What the LM says it inferred, and what the post plainly does not say."""
     marked = set(given["inferred"])
     post = f"{scenario.question} {scenario.description}"
-    if not re.search(rf"\b{given['age']}\b", post):
+    if not re.search(rf"\b(?:{given['age']}|{_spelled(given['age'])})\b", post.lower()):
         marked.add("age")
     if given["occupation"].lower() not in post.lower():
         marked.add("occupation")
     marked = marked - {"question"} if scenario.question else marked | {"question"}
     return tuple(name for name in Persona.model_fields if name in marked)
+
+
+def _spelled(age: int) -> str:
+    """A pattern for an age in words, "twenty-seven" for 27."""
+    if age < 20:
+        return _TEENS[age - MIN_AGE]
+    tens, ones = _TENS[age // 10 - 2], age % 10
+    return f"{tens}[- ]{_DIGITS[ones - 1]}" if ones else f"{tens}(?![- ](?:{'|'.join(_DIGITS)}))"

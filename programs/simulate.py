@@ -6,18 +6,19 @@ among its inputs, so what the seeker did not say cannot be in its prompt.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Any
 
 import dspy
+from pydantic import BaseModel
 
-from programs.ask import BadAnswer, Exhausted, Role, ask
+from programs.ask import BadAnswer, Exhausted, ask
 from programs.turn import ALL_NODES, Seeker, Supporter, seeker_turn, supporter_turn
-from signatures.cues import Pace, due_strategies, may_raise_concern, seeker_cue, supporter_cue
+from signatures.cues import Pace, allowed_strategies, may_raise_concern, seeker_cue, supporter_cue
 from socialsim.render import persona_text, transcript
-from socialsim.schema import Dialogue, Flag, Node, Persona, Speaker, Turn
+from socialsim.schema import Dialogue, Flag, Node, Persona, Role, Speaker, Turn
 from socialsim.taxonomy import MAX_UTTERANCES, MEAN_UTTERANCES, MIN_UTTERANCES
 from socialsim.validation import Finding, check_dialogue, check_reasoning, check_utterance, copy_runs
 
@@ -49,7 +50,21 @@ def planned_exchanges(persona_id: str, seed: int) -> int:
 
 def demonstration_runs(demos: Iterable[Mapping[str, Any]]) -> frozenset[tuple[str, ...]]:
     """The word runs of a prompt's demonstrations, which no answer may copy."""
-    return copy_runs(str(value) for demo in demos for value in dict(demo).values())
+    return copy_runs(text for demo in demos for text in _texts(dict(demo)))
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Every string within an example, whatever form its answer has (a reloaded one is a dict)."""
+    if isinstance(value, BaseModel):
+        value = value.model_dump(mode="json")
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for part in value.values():
+            yield from _texts(part)
+    elif isinstance(value, list | tuple):
+        for part in value:
+            yield from _texts(part)
 
 
 async def checked(
@@ -58,7 +73,7 @@ async def checked(
     """Ask for a turn until it may stand.
 
     A hard finding is asked again with the reason, up to ``options.tries`` answers; a soft one once,
-    then the turn with fewer findings is kept with its flags.
+    then the turn with fewer findings is kept with its flags. An unusable second answer keeps the first.
 
     Raises:
         Exhausted: if no answer may stand.
@@ -67,23 +82,31 @@ async def checked(
     kept: Turn | None = None
     for _ in range(options.tries):
         try:
-            turn = await attempt(reasons[-1] if reasons else "")
+            turn = flagged(await attempt(reasons[-1] if reasons else ""), check, options)
         except BadAnswer as error:
             reasons.append(str(error))
+            if kept is not None:
+                return kept
             continue
-        findings = check(turn)
-        if not findings:
-            return turn
-        reasons.append("; ".join(finding.detail for finding in findings))
-        if any(finding.hard or options.strict for finding in findings):
-            continue
-        flagged = turn.model_copy(update={"flags": tuple(Flag(kind=f.kind, detail=f.detail) for f in findings)})
-        if kept is not None:
-            return min(kept, flagged, key=lambda one: len(one.flags))
-        kept = flagged
+        if not turn.flags or kept is not None:
+            return min([turn, *([kept] if kept else [])], key=lambda one: len(one.flags))
+        kept = turn
+        reasons.append("; ".join(flag.detail for flag in turn.flags))
     if kept is None:
         raise Exhausted(reasons)
     return kept
+
+
+def flagged(turn: Turn, check: Callable[[Turn], list[Finding]], options: SimulationOptions) -> Turn:
+    """The turn with its soft findings as flags.
+
+    Raises:
+        BadAnswer: naming what it must not be, where it may not stand.
+    """
+    findings = check(turn)
+    if any(finding.hard or options.strict for finding in findings):
+        raise BadAnswer("; ".join(finding.detail for finding in findings))
+    return turn.model_copy(update={"flags": tuple(Flag(kind=f.kind, detail=f.detail) for f in findings)})
 
 
 class Simulate(dspy.Module):
@@ -131,21 +154,13 @@ class Simulate(dspy.Module):
         async def attempt(correction: str) -> Turn:
             progress = supporter_cue(pace, turns, Node.STRATEGY in nodes)
             inputs = {"dialogue": transcript(turns), "progress": progress, "correction": correction}
-            return supporter_turn((await ask(Role.SUPPORTER, self.supporter, **inputs)).model_dump())
+            allowed = allowed_strategies(pace, turns)
+            return supporter_turn((await ask(Role.SUPPORTER, self.supporter, allowed=allowed, **inputs)).model_dump())
 
         def check(turn: Turn) -> list[Finding]:
-            found = check_utterance(turn.text, Speaker.SUPPORTER, turns, runs) + check_reasoning(turn, nodes)
-            return found + (due_findings(turn, pace, turns) if Node.STRATEGY in nodes else [])
+            return check_utterance(turn.text, Speaker.SUPPORTER, turns, runs) + check_reasoning(turn, nodes)
 
         return await checked(attempt, check, self.options)
-
-
-def due_findings(turn: Turn, pace: Pace, turns: Sequence[Turn]) -> list[Finding]:
-    """A soft finding where a strategy that can wait no longer was not used."""
-    due = due_strategies(pace, turns)
-    if not due or any(choice.strategy in due for choice in turn.strategies):
-        return []
-    return [Finding("strategy_due", f"use one of these strategies now: {', '.join(due)}", hard=False)]
 
 
 def stand(dialogue: Dialogue, options: SimulationOptions) -> Dialogue:
@@ -156,5 +171,5 @@ def stand(dialogue: Dialogue, options: SimulationOptions) -> Dialogue:
     """
     findings = check_dialogue(dialogue, options.nodes)
     if grave := [finding for finding in findings if finding.hard or options.strict]:
-        raise Exhausted([f"{finding.kind}: {finding.detail}" for finding in grave])
+        raise Exhausted(["; ".join(f"{finding.kind}: {finding.detail}" for finding in grave)])
     return dialogue.model_copy(update={"flags": tuple(Flag(kind=f.kind, detail=f.detail) for f in findings)})

@@ -8,9 +8,10 @@ from typing import Any
 import dspy
 
 from signatures.seeker import seeker_signature
-from signatures.supporter import supporter_signature
+from signatures.supporter import narrowed, supporter_signature
 from socialsim.schema import Node, Reasoning, Speaker, StagedStrategy, Turn
-from socialsim.text import with_emoji
+from socialsim.taxonomy import STAGED_STRATEGIES
+from socialsim.text import split_emoji, with_emoji
 
 ALL_NODES = tuple(Node)
 
@@ -32,19 +33,27 @@ class Seeker(dspy.Module):
 
 
 class Supporter(dspy.Module):
-    """Inputs: dialogue, progress, correction and nothing else; answer: reasoning and reply."""
+    """Inputs: dialogue, progress, correction and nothing else; answer: reasoning and reply.
+
+    ``allowed`` limits the strategies an answer may choose; it reaches the decoder, not the prompt.
+    """
 
     def __init__(self, nodes: tuple[Node, ...] = ALL_NODES, emoji: bool = True) -> None:
         super().__init__()
+        self.nodes = nodes
+        self.emoji = emoji
         self.reply = dspy.Predict(supporter_signature(nodes, emoji))
 
-    def forward(self, **inputs: Any) -> dspy.Prediction:
+    def forward(self, allowed: tuple[str, ...] = STAGED_STRATEGIES, **inputs: Any) -> dspy.Prediction:
         """Reply once."""
-        return self.reply(**inputs)
+        return self.reply(signature=self._limited(allowed), **inputs)
 
-    async def aforward(self, **inputs: Any) -> dspy.Prediction:
+    async def aforward(self, allowed: tuple[str, ...] = STAGED_STRATEGIES, **inputs: Any) -> dspy.Prediction:
         """The same, asynchronously."""
-        return await self.reply.acall(**inputs)
+        return await self.reply.acall(signature=self._limited(allowed), **inputs)
+
+    def _limited(self, allowed: tuple[str, ...]) -> type[dspy.Signature]:
+        return narrowed(self.reply.signature, self.nodes, self.emoji, allowed)
 
 
 def seeker_turn(answer: Mapping[str, Any]) -> Turn:
@@ -63,5 +72,6 @@ def supporter_turn(answer: Mapping[str, Any]) -> Turn:
 
 
 def _line(answer: Mapping[str, Any]) -> str:
-    # An empty utterance stays visible as one, so that validation can name it.
-    return with_emoji(answer["utterance"].strip() or "…", answer.get("emoji"))
+    # An empty utterance stays visible as one, so that validation can name it; an emoji is not said twice.
+    text, emoji = answer["utterance"].strip(), answer.get("emoji")
+    return with_emoji((split_emoji(text).text if emoji else text) or "…", emoji)

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from socialsim.schema import Speaker, Turn
-from socialsim.taxonomy import STRATEGY_STAGES, Stage, Strategy
+from socialsim.schema import Speaker, StagedStrategy, Turn
+from socialsim.taxonomy import STAGED_STRATEGIES, Stage, Strategy
 
 
 @dataclass(frozen=True)
@@ -48,10 +48,30 @@ def used_strategies(history: Sequence[Turn]) -> list[Strategy]:
 def due_strategies(pace: Pace, history: Sequence[Turn]) -> list[Strategy]:
     """Missing strategies that can wait no longer; the farewell itself is for `Strategy.OTHERS`."""
     used = used_strategies(history)
-    missing = [strategy for strategy in Strategy if strategy not in used and strategy is not Strategy.OTHERS]
+    missing: list[Strategy] = [s for s in Strategy if s not in used and s is not Strategy.OTHERS]
     if pace.last:
         return [Strategy.OTHERS] if Strategy.OTHERS not in used else []
     return missing if missing and pace.total - pace.exchange <= len(missing) else []
+
+
+def allowed_strategies(pace: Pace, history: Sequence[Turn]) -> tuple[str, ...]:
+    """The choices of a supporter turn, as ``Stage#Strategy``: what is due, else what fits the moment.
+
+    Exploration comes before comforting, comforting before action (an earlier stage may return);
+    nothing is used three times in a row; pleasantries are for the greeting and the farewell.
+    """
+    if pace.exchange == 1:
+        return ("Others", "Exploration#Question")
+    if due := due_strategies(pace, history):
+        chosen = [name for name in STAGED_STRATEGIES if StagedStrategy.parse(name).strategy in due]
+        return tuple([name for name in chosen if name.startswith(pace.stage)] or chosen)
+    if pace.last:
+        return ("Others", "Comforting#Affirmation and Reassurance", "Action#Affirmation and Reassurance")
+    reached = tuple(Stage)[: tuple(Stage).index(pace.stage) + 1]
+    last_two = [used_strategies([turn]) for turn in history if turn.speaker is Speaker.SUPPORTER][-2:]
+    worn = set(last_two[0]).intersection(last_two[1]) if len(last_two) == 2 else set()
+    fitting = [StagedStrategy.parse(name) for name in STAGED_STRATEGIES]
+    return tuple(str(choice) for choice in fitting if choice.stage in reached and choice.strategy not in worn)
 
 
 def seeker_cue(pace: Pace, history: Sequence[Turn], concerns: int) -> str:
@@ -78,10 +98,10 @@ def seeker_cue(pace: Pace, history: Sequence[Turn], concerns: int) -> str:
 
 
 def may_raise_concern(history: Sequence[Turn], concerns: int) -> bool:
-    """Whether the last supporter turn suggested something and fewer than two concerns were raised."""
+    """Whether the last supporter turn suggested something (no greeting does) and a concern is still free."""
     last = next((turn for turn in reversed(history) if turn.speaker is Speaker.SUPPORTER), None)
     suggested = last is not None and Strategy.SUGGESTIONS in {choice.strategy for choice in last.strategies}
-    return suggested and concerns < 2
+    return suggested and len(history) > 2 and concerns < 2
 
 
 def supporter_cue(pace: Pace, history: Sequence[Turn], with_strategy: bool) -> str:
@@ -100,14 +120,13 @@ def supporter_cue(pace: Pace, history: Sequence[Turn], with_strategy: bool) -> s
 
 def _strategy_lines(pace: Pace, history: Sequence[Turn]) -> list[str]:
     used = used_strategies(history)
+    allowed = {StagedStrategy.parse(name).strategy for name in allowed_strategies(pace, history)}
     lines = []
     if used:
         counts = ", ".join(f"{strategy} {used.count(strategy)}" for strategy in Strategy if strategy in used)
         lines.append(f"Used so far: {counts}.")
-    if due := due_strategies(pace, history):
+    if due := [strategy for strategy in due_strategies(pace, history) if strategy in allowed]:
         lines.append(f"Use now: {' or '.join(due)}.")
-    elif missing := [
-        s for s in Strategy if s not in used and (not STRATEGY_STAGES[s] or pace.stage in STRATEGY_STAGES[s])
-    ]:
-        lines.append(f"Not used yet: {', '.join(missing)}.")
+    elif fresh := [strategy for strategy in Strategy if strategy in allowed and strategy not in used]:
+        lines.append(f"Not used yet: {', '.join(fresh)}.")
     return lines

@@ -9,7 +9,7 @@ import dspy
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from signatures.limits import prose
-from signatures.supporter import answer_fields
+from signatures.supporter import answer_fields, strategy_guide
 from socialsim.schema import Node
 from socialsim.taxonomy import EMOJIS, MAX_UTTERANCES, MEAN_UTTERANCES, MIN_UTTERANCES, SEEKER_MAX_WORDS
 
@@ -48,5 +48,5 @@ def onepass_signature(nodes: tuple[Node, ...] = tuple(Node), emoji: bool = True)
     )
     answer = create_model("DialogueAnswer", __config__=config, exchanges=(list[exchange], exchanges))  # type: ignore[valid-type]
     reason = f"Before each reply it reasons about the seeker: {', '.join(nodes)}. " if nodes else ""
-    task = _TASK.format(reason=reason, mean=MEAN_UTTERANCES)
+    task = _TASK.format(reason=reason, mean=MEAN_UTTERANCES) + strategy_guide(nodes)
     return WriteDialogue.with_updated_fields("answer", type_=answer).with_instructions(task)

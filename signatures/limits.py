@@ -11,9 +11,11 @@ from typing import Any
 
 from pydantic import Field
 
-# One word of English prose: no white space, no mark-up or bracket of a placeholder, no emoji (the
-# closing one is a field of its own), no endless run of letters.
-_WORD = r"""[A-Za-z0-9À-ɏ'’“”".,;:!?()&%$€£/–—-]{1,20}"""
+# One word of English prose, foreign names included: letters, with little punctuation around them. So
+# there is no mark-up, no placeholder, no emoji (the closing one is a field of its own), and no run of
+# dots, in which a very small model would otherwise spend minutes.
+_LETTERS = "[A-Za-z0-9À-ɏḀ-ỿ'’]"
+_WORD = rf"""(?:[“"($€£]?{_LETTERS}+(?:[./:–—-]{_LETTERS}+)*[.,;:!?…%)"”]{{0,3}}|[–—&-])"""
 
 
 def prose(description: str, most: int, least: int = 1, start: str = "", end: str = "[.!?]") -> Any:

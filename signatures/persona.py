@@ -75,7 +75,7 @@ def persona_signature(topic: Topic) -> type[dspy.Signature]:
         "occupation": (Literal[OCCUPATIONS], ...),
         **{str(trait): (Literal[poles], ...) for trait, poles in POLES.items()},
         "subtopics": (subtopics, Field(description="1 to 3 that fit", min_length=1, max_length=3)),
-        "question": (str, prose("what I ask for, in one sentence", 30, 4)),
+        "question": (str, prose("what I ask for, in a sentence or two", 40, 4)),
         "emotions": (
             list[str],
             Field(
@@ -88,7 +88,7 @@ def persona_signature(topic: Topic) -> type[dspy.Signature]:
         "attempts": (str, prose("what I have tried and what came of it; 'I …'", 60, 8)),
         "goals": (str, prose("what I hope to get from this talk; 'I …'", 40, 6)),
         "inferred": (
-            list[Literal[INFERABLE]],
+            list[Literal[INFERABLE]],  # type: ignore[valid-type]
             Field(description="the fields the post did not say", max_length=len(INFERABLE)),
         ),
     }

@@ -13,36 +13,48 @@ object around it.
 from __future__ import annotations
 
 import json
+import re
 from functools import lru_cache
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, Final, Literal, get_args, get_origin
 
 import dspy
 from dspy.adapters.json_adapter import _get_structured_outputs_response_format
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 Schema = dict[str, Any]
+
+# In a field's ``json_schema_extra``: the instructions explain its values, the prompt need not list them.
+UNLISTED: Final = "unlisted"
+
+# A line of an input that looks like one of our headings. It is a stranger's text: a backslash before
+# the hashes (Markdown's own escape) keeps it from passing for an input such as a correction.
+_HEADING = re.compile(r"((?:^|[\n\r\v\f\x85\u2028\u2029])[ \t\u00a0\u200b\u3000\ufeff]*)(#{2,}|#(?=\s))")
+
+
+def _is_model(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
 
 
 def _single_model(signature: type[dspy.Signature]) -> tuple[str, type[BaseModel]] | None:
     fields = list(signature.output_fields.items())
     annotation = fields[0][1].annotation
-    if len(fields) == 1 and isinstance(annotation, type) and issubclass(annotation, BaseModel):
+    if len(fields) == 1 and _is_model(annotation):
         return fields[0][0], annotation
     return None
 
 
 def _close_objects(schema: Schema) -> Schema:
-    """Require every property and forbid others, as strict structured output wants it."""
+    """Require every property and forbid others at every level, as strict structured output wants it."""
+    schema.pop(UNLISTED, None)
     if schema.get("type") == "object":
         schema["required"] = list(schema.get("properties", {}))
         schema["additionalProperties"] = False
-    for child in schema.get("properties", {}).values():
+    children = [*schema.get("properties", {}).values(), *schema.get("$defs", {}).values()]
+    children += [schema["items"]] if isinstance(schema.get("items"), dict) else []
+    for child in [*children, *schema.get("anyOf", ()), *schema.get("prefixItems", ())]:
         _close_objects(child)
-    for definition in schema.get("$defs", {}).values():
-        _close_objects(definition)
-    if isinstance(schema.get("items"), dict):
-        _close_objects(schema["items"])
     return schema
 
 
@@ -60,26 +72,26 @@ def _values(annotation: Any) -> str:
         return "one of: " + "; ".join(str(value) for value in get_args(annotation))
     inner = get_args(annotation)
     if get_origin(annotation) in (list, tuple) and inner:
-        values = _values(inner[0])
+        values = "with" if _is_model(inner[0]) else _values(inner[0])
         return "a list, each " + values if values else "a list"
     return {int: "a whole number", float: "a number", bool: "true or false"}.get(annotation, "")
 
 
-def _describe(name: str, annotation: Any, description: str | None) -> str:
-    parts = [part for part in (description, _values(annotation)) if part and part != f"${{{name}}}"]
-    return f"- {name}: {'; '.join(parts)}" if parts else f"- {name}"
+def _describe(name: str, field: FieldInfo, indent: str = "") -> str:
+    extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
+    values = "" if UNLISTED in extra else _values(field.annotation)
+    parts = [part for part in (field.description or extra.get("desc"), values) if part and part != f"${{{name}}}"]
+    lines = [f"{indent}- {name}: {'; '.join(map(str, parts))}" if parts else f"{indent}- {name}"]
+    for model in filter(_is_model, get_args(field.annotation)):  # the items of a list
+        lines += [_describe(inner, part, indent + "  ") for inner, part in model.model_fields.items()]
+    return "\n".join(lines)
 
 
 @lru_cache(maxsize=256)
 def _fields_text(signature: type[dspy.Signature]) -> str:
     single = _single_model(signature)
-    if single:
-        answers = [_describe(name, f.annotation, f.description) for name, f in single[1].model_fields.items()]
-    else:
-        answers = [
-            _describe(name, f.annotation, (f.json_schema_extra or {}).get("desc"))  # type: ignore[union-attr, arg-type]
-            for name, f in signature.output_fields.items()
-        ]
+    fields = single[1].model_fields if single else signature.output_fields
+    answers = [_describe(name, field) for name, field in fields.items()]
     return "Answer with one JSON object with these fields, in this order:\n" + "\n".join(answers)
 
 
@@ -90,14 +102,14 @@ class CompactAdapter(dspy.JSONAdapter):
         self, lm: dspy.BaseLM, lm_kwargs: dict[str, Any], signature: type[dspy.Signature]
     ) -> None:
         if lm.supports_response_schema:
-            schema = {"name": signature.__name__[:60], "schema": response_schema(signature), "strict": True}
+            schema = {"name": signature.__name__[:60], "schema": response_schema(signature), "strict": True}  # type: ignore[arg-type]
             lm_kwargs["response_format"] = {"type": "json_schema", "json_schema": schema}
         elif "response_format" in lm.supported_params:
             lm_kwargs["response_format"] = {"type": "json_object"}
 
     def format_system_message(self, signature: type[dspy.Signature]) -> str:
         """The task first, then the answer's fields; both are fixed for a signature."""
-        return f"{signature.instructions}\n\n{_fields_text(signature)}"
+        return f"{signature.instructions}\n\n{_fields_text(signature)}"  # type: ignore[arg-type]
 
     def format_user_message_content(
         self,
@@ -112,7 +124,8 @@ class CompactAdapter(dspy.JSONAdapter):
         for name in signature.input_fields:
             value = inputs.get(name)
             if value not in (None, "", [], (), PydanticUndefined):
-                parts.append(f"## {name.replace('_', ' ').capitalize()}\n{_as_text(value)}")
+                text = _HEADING.sub(r"\1\\\2", _as_text(value))
+                parts.append(f"## {name.replace('_', ' ').capitalize()}\n{text}")
         return "\n\n".join([*parts, suffix] if suffix else parts)
 
     def format_assistant_message_content(
@@ -128,13 +141,21 @@ class CompactAdapter(dspy.JSONAdapter):
         single = _single_model(signature)
         if single:
             completion = f'{{"{single[0]}": {_outermost_object(completion)}}}'
-        return super().parse(signature, completion)  # type: ignore[no-any-return]
+        return super().parse(signature, completion)
 
 
 def _outermost_object(completion: str) -> str:
     # Models without schema decoding wrap the object in prose or a code fence.
-    start, end = completion.find("{"), completion.rfind("}")
-    return completion[start : end + 1] if 0 <= start < end else (completion[start:] if start >= 0 else completion)
+    start = completion.find("{")
+    if start < 0:
+        return completion
+    try:
+        return completion[start : json.JSONDecoder().raw_decode(completion, start)[1]]
+    except json.JSONDecodeError:
+        # To be repaired. Behind the last brace stands prose, or the item at which the answer was cut off:
+        # that one must stay, or a shortened list would pass for a whole one.
+        end = completion.rfind("}") + 1
+        return completion[start:] if end <= start or '"' in completion[end:] else completion[start:end]
 
 
 def _as_json(value: Any) -> Any:

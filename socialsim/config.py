@@ -54,7 +54,7 @@ def resolve_lms(flags: Mapping[Role | None, str | None], folder: Path = Path()) 
 
 def _first(key: Role | None, flag: str | None, file: Mapping[str, str]) -> tuple[str, str] | None:
     name, variable = setting_name(key), variable_name(key)
-    if flag:
+    if flag is not None:
         return flag, f"--{name.replace('_', '-')}"
     if os.environ.get(variable):
         return os.environ[variable], variable

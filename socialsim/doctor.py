@@ -6,16 +6,19 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-import dspy
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 from rich.table import Table
 
 from socialsim.errors import LMSpecError
-from socialsim.lms import FORMS, LMSpec, build_lm, explain_lm_error, ollama_host, price, redact
+from socialsim.lms import FORMS, LMSpec, build_lm, explain_lm_error, ollama_host, price, reason, redact
 from socialsim.schema import Role
+
+if TYPE_CHECKING:
+    import dspy
 
 _ROLES: Final = (Role.PERSONA, Role.SEEKER, Role.SUPPORTER)
 
@@ -28,6 +31,8 @@ _SCHEMA: Final[dict[str, Any]] = {
     "required": ["verdict"],
     "additionalProperties": False,
 }
+# Enough for a word and some thinking before it; without a bound an LM that ignores the schema rambles.
+_MAX_TOKENS: Final = 512
 
 
 @dataclass(frozen=True)
@@ -44,16 +49,23 @@ class Health:
     problem: str | None = None
 
 
-def probe(role: Role, spec: LMSpec) -> Health:
-    """Ask an LM twice for one word that only the schema names."""
+def probe(role: Role, spec: LMSpec, pull: bool = False, console: Console | None = None) -> Health:
+    """Ask an LM twice, without retries, for one word that only the schema names.
+
+    Args:
+        role: for the message, should the LM not answer.
+        spec: the LM.
+        pull: let Ollama download a model that is not there.
+        console: where that download shows its progress.
+    """
     try:
-        check_server(spec)
-        lm = build_lm(spec)
+        check_server(spec, pull, console)
+        lm = build_lm(spec).copy(num_retries=0)
         _ask(lm)
         started = time.monotonic()
         schema = _ask(lm)
     except LMSpecError as error:
-        return Health(problem=redact(str(error)))
+        return Health(problem=f"{role} LM: {redact(str(error))}")
     except Exception as error:
         return Health(problem=explain_lm_error(role, spec.text, error))
     return Health(time.monotonic() - started, schema)
@@ -61,14 +73,15 @@ def probe(role: Role, spec: LMSpec) -> Health:
 
 def _ask(lm: dspy.LM) -> bool:
     """Whether the LM answers with a word that only the schema names."""
-    from dspy.lm15 import Config, Message, Request
-
-    format_ = {"type": "json_schema", "name": "probe", "schema": _SCHEMA, "strict": True}
-    text = "Name a fruit. Answer as JSON with the key verdict."
-    config = Config(response_format=format_ if lm.supports_response_schema else None)
-    said = lm(request=Request(model=lm.model, messages=(Message.user(text),), config=config)).message.text or ""
+    asked: dict[str, Any] = {}
+    if lm.supports_response_schema:
+        schema = {"name": "probe", "schema": _SCHEMA, "strict": True}
+        asked["response_format"] = {"type": "json_schema", "json_schema": schema}
+    if not (lm.supports_reasoning or "max_completion_tokens" in lm.kwargs):
+        asked["max_tokens"] = _MAX_TOKENS
+    said = lm("Name a fruit. Answer as JSON with the key verdict.", **asked)[0]
     try:
-        return json.loads(said)["verdict"] in _WORDS
+        return json.loads(said["text"] if isinstance(said, dict) else said)["verdict"] in _WORDS
     except (ValueError, KeyError, TypeError):
         return False
 
@@ -84,21 +97,21 @@ def check_server(spec: LMSpec, pull: bool = False, console: Console | None = Non
     import ollama
 
     name = spec.model.removeprefix("ollama/")
-    client = ollama.Client(host=ollama_host())
     try:
-        known = {model.model for model in client.list().models}
+        known = {model.model for model in ollama.Client(host=ollama_host(), timeout=10).list().models}
     except Exception as error:  # the client raises ConnectionError, httpx errors and its own
         raise LMSpecError(
-            f"{spec.text}: no Ollama server at {ollama_host()} ({redact(str(error).splitlines()[0])}); "
+            f"{spec.text}: no Ollama server at {redact(ollama_host())} ({reason(error)}); "
             "start it with `ollama serve`, or set OLLAMA_HOST"
         ) from error
     if name in known or f"{name}:latest" in known:
         return
     if not pull:
         raise LMSpecError(
-            f"{spec.text}: Ollama does not have {name}; run `socialsim lms --lm {spec.text} --pull` or `ollama pull {name}`"
+            f"{spec.text}: Ollama does not have {name}; "
+            f"run `socialsim lms --lm {spec.model} --pull` or `ollama pull {name}`"
         )
-    _pull(client, name, console or Console())
+    _pull(ollama.Client(host=ollama_host()), name, console or Console())
 
 
 def _pull(client: Any, name: str, console: Console) -> None:
@@ -111,7 +124,9 @@ def _pull(client: Any, name: str, console: Console) -> None:
                     task, description=f"{name}: {step.status}", total=step.total, completed=step.completed or 0
                 )
         except Exception as error:
-            raise LMSpecError(f"ollama/{name}: cannot be pulled ({redact(str(error).splitlines()[0])})") from error
+            raise LMSpecError(
+                f"ollama/{name}: cannot be pulled ({reason(error)}); check the name and the network"
+            ) from error
 
 
 def show_lms(specs: Mapping[Role, LMSpec], pull: bool = False, check: bool = True) -> bool:
@@ -119,21 +134,19 @@ def show_lms(specs: Mapping[Role, LMSpec], pull: bool = False, check: bool = Tru
     console = Console(highlight=False)
     forms = Table("spec", "what it is", title="LM specs (settings: SPEC?temperature=0.9&max_tokens=4000)")
     for form in FORMS:
-        forms.add_row(form.spec, form.meaning)
+        forms.add_row(escape(form.spec), escape(form.meaning))
     console.print(forms)
     roles = Table("role", "LM", "price, USD per million tokens", "answers", "JSON schema", title="Configured roles")
     found: dict[LMSpec, Health] = {}
     for role in _ROLES:
         spec = specs[role]
         if check and spec not in found:
-            if pull:
-                check_server(spec, pull=True, console=console)
-            found[spec] = probe(role, spec)
-        roles.add_row(role, spec.text, _price(spec), *_verdict(found.get(spec)))
+            found[spec] = probe(role, spec, pull, console)
+        roles.add_row(role, escape(spec.text), _price(spec), *_verdict(found.get(spec)))
     console.print(roles)
     problems = {health.problem for health in found.values() if health.problem}
     for problem in sorted(problems):
-        console.print(f"[red]✗[/] {problem}", markup=True, soft_wrap=True)
+        console.print(f"[red]✗[/] {escape(problem)}", soft_wrap=True)
     return not problems
 
 

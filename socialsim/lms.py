@@ -7,6 +7,7 @@ API keys come from the environment only; a spec that carries one is refused.
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from dataclasses import dataclass, field
@@ -42,17 +43,30 @@ FORMS: Final[tuple[Form, ...]] = (
 
 # What each kind of LM is given unless its spec says otherwise. A very small model needs
 # pressure against loops; a large one needs room for the one-pass dialogue and nothing else.
-_EMBEDDED_DEFAULTS: Final[dict[str, float]] = {
-    "temperature": 0.7,
+_GGUF_DEFAULTS: Final[dict[str, float]] = {
+    "temperature": 0.8,
     "min_p": 0.05,
+    "max_tokens": 5000,  # the schema bounds an answer; this only stops a runaway
+}
+_EMBEDDED_DEFAULTS: Final[dict[str, float]] = _GGUF_DEFAULTS | {
+    "temperature": 0.7,
     "repeat_penalty": 1.05,
     "dry_multiplier": 0.4,
     "dry_allowed_length": 6,
-    "max_tokens": 5000,  # the schema bounds an answer; this only stops a runaway
 }
 _REMOTE_DEFAULTS: Final[dict[str, float]] = {"temperature": 0.8, "max_tokens": 8000}
+# OpenAI's reasoning models take no temperature and want room to think.
+_REASONING_DEFAULTS: Final[dict[str, float]] = {"max_tokens": 16000}
 _COMMON: Final = frozenset({"temperature", "top_p", "max_tokens", "timeout", "retries"})
-_LOADING: Final = frozenset({"slots", "context", "threads"})
+_LOADING: Final = frozenset({"slots", "context", "threads", "servers"})
+_WHOLE: Final = _LOADING | {"max_tokens", "retries", "top_k", "repeat_last_n", "dry_allowed_length"}
+_POSITIVE: Final = frozenset({"max_tokens", "timeout", "slots", "context", "servers"})
+_MAY_BE_NEGATIVE: Final = frozenset({"repeat_last_n"})  # -1: the whole context
+
+_KEY = re.compile(r"\b(?:sk-[\w-]{8,}|(?:xai-|hf_|gsk_|AIza)[\w-]{16,})")
+_USER_IN_URL = re.compile(r"(?<=://)[^/#?\s]*@")
+_KEY_SETTING = re.compile(r"(?i)[?&][\w-]*(?:key|token|secret|password)=")
+_KEY_VARIABLE = re.compile(r"(?i)(?:key|token|secret|password)$")
 
 
 @dataclass(frozen=True)
@@ -84,18 +98,21 @@ def parse_spec(text: str) -> LMSpec:
     model, _, query = text.strip().partition("?")
     if not model:
         raise LMSpecError("an LM spec is empty; `socialsim lms` lists the forms")
-    if "@" in (urlsplit(model).netloc if "://" in model else "") or re.search(r"\bsk-[\w-]{8,}", text):
+    if any(pattern.search(text) for pattern in (_KEY, _USER_IN_URL, _KEY_SETTING)):
         raise LMSpecError(f"an LM spec carries a key; put keys into the environment ({HTTP_KEY} for your own server)")
     if not _known_form(model):
         forms = ", ".join(form.spec for form in FORMS)
-        raise LMSpecError(f"unknown LM spec {text!r}; use one of: {forms}")
+        raise LMSpecError(f"unknown LM spec {redact(text)!r}; use one of: {forms}")
     return LMSpec(text.strip(), model, _options(text, query, model))
 
 
 def _known_form(model: str) -> bool:
     if model.startswith(("http://", "https://")):
-        parts = urlsplit(model)
-        return bool(parts.hostname and parts.fragment)
+        try:
+            parts = urlsplit(model)
+            return bool(parts.hostname and parts.port != 0 and parts.fragment)
+        except ValueError:  # a port out of range, half an IPv6 address
+            return False
     if model == "embedded":
         return True
     if model.startswith("llamacpp:"):
@@ -113,15 +130,27 @@ def _options(text: str, query: str, model: str) -> dict[str, float]:
     for key, value in parse_qsl(query, keep_blank_values=True):
         if key not in allowed:
             raise LMSpecError(f"LM spec {text!r}: unknown setting {key!r}; known here: {', '.join(sorted(allowed))}")
-        try:
-            options[key] = float(value)
-        except ValueError as error:
-            raise LMSpecError(f"LM spec {text!r}: {key} takes a number, not {value!r}") from error
+        options[key] = _number(text, key, value)
     return options
 
 
+def _number(text: str, key: str, value: str) -> float:
+    try:
+        number = float(value)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number) or (key in _WHOLE and number != int(number)):
+        raise LMSpecError(f"LM spec {text!r}: {key} takes a {'whole ' if key in _WHOLE else ''}number, not {value!r}")
+    if (number < 0 and key not in _MAY_BE_NEGATIVE) or (number == 0 and key in _POSITIVE):
+        raise LMSpecError(f"LM spec {text!r}: {key} must be {'above' if key in _POSITIVE else 'at least'} 0")
+    return int(number) if key in _WHOLE else number
+
+
 def build_lm(spec: LMSpec) -> dspy.LM:
-    """Make the DSPy LM of a spec. Nothing is contacted, and a model is loaded at its first call.
+    """Make the DSPy LM of a spec.
+
+    No LM is contacted and no model loaded before the first call; weights that are not on this
+    machine yet (``embedded``, ``llamacpp:HF_REPO:FILE``) are fetched here.
 
     Raises:
         LMSpecError: if a file, a key or an extra that the spec needs is missing.
@@ -132,10 +161,10 @@ def build_lm(spec: LMSpec) -> dspy.LM:
         return _in_process(spec)
     if spec.model.startswith(("http://", "https://")):
         base, _, model = spec.model.partition("#")
-        return _declared(spec, "socialsim-http", base, model, os.environ.get(HTTP_KEY))
+        return _declared(spec, "socialsim-http", base.rstrip("/"), model, os.environ.get(HTTP_KEY))
     if spec.model.startswith("ollama/"):
         return _declared(spec, "socialsim-ollama", f"{ollama_host()}/v1", spec.model.removeprefix("ollama/"), None)
-    return _routed(spec)
+    return _client(spec, spec.model)
 
 
 def _in_process(spec: LMSpec) -> dspy.LM:
@@ -143,7 +172,7 @@ def _in_process(spec: LMSpec) -> dspy.LM:
 
     from socialsim.engines.llamacpp import SAMPLING, AsyncLlamaEngine, LlamaEngine, LlamaSettings
 
-    options = _EMBEDDED_DEFAULTS | spec.options
+    options = (_embedded_defaults() if spec.model == "embedded" else _GGUF_DEFAULTS) | spec.options
     loading = LlamaSettings(**{key: int(options[key]) for key in _LOADING if key in options})
     sampling = {key: options[key] for key in SAMPLING if key in options}
     engine = LlamaEngine(_gguf(spec), loading, sampling)
@@ -158,6 +187,13 @@ def _in_process(spec: LMSpec) -> dspy.LM:
     )
 
 
+def _embedded_defaults() -> dict[str, float]:
+    """A model this small runs best as several servers of one thread each (EXPERIMENTS.md)."""
+    from socialsim.engines.llamacpp import free_cores
+
+    return _EMBEDDED_DEFAULTS | {"servers": min(free_cores(), 4), "threads": 1, "slots": 2}
+
+
 def _gguf(spec: LMSpec) -> str:
     from socialsim.engines.llamacpp import gguf_path
     from socialsim.engines.weights import embedded_model
@@ -168,19 +204,20 @@ def _gguf(spec: LMSpec) -> str:
     repo, colon, file = where.partition(":")
     if not colon or "/" not in repo or not file.endswith(".gguf"):
         return gguf_path(where)
-    from huggingface_hub import hf_hub_download
-
     try:
-        return str(hf_hub_download(repo, file))
+        from huggingface_hub import hf_hub_download
+
+        downloaded = hf_hub_download(repo, file)
     except Exception as error:  # the hub client raises a dozen unrelated classes
-        reason = redact(str(error).splitlines()[0]) if str(error) else type(error).__name__
-        raise LMSpecError(f"{spec.model}: the hub did not give the file ({reason}); check the name and the network")
+        raise LMSpecError(
+            f"{spec.model}: the hub did not give the file ({reason(error)}); check the name and the network"
+        ) from error
+    return gguf_path(downloaded)
 
 
 def _declared(spec: LMSpec, provider: str, base: str, model: str, key: str | None) -> dspy.LM:
     """An OpenAI-compatible server, declared to DSPy so that it routes natively with schemas."""
-    import dspy
-    from dspy.lm15 import (  # type: ignore[attr-defined]
+    from dspy.lm15 import (
         AccessPolicy,
         EndpointSupport,
         ModelSupport,
@@ -197,36 +234,42 @@ def _declared(spec: LMSpec, provider: str, base: str, model: str, key: str | Non
     )
     definition = ProviderDefinition.chat(access, compat=OpenAIChatCompat.preset("vllm"), placeholder_key="none")
     register_provider(definition, supports=ModelSupport(response_schema=True))
-    return dspy.LM(f"{provider}/{model}", api_base=base, api_key=key or "none", **_generation(spec))
+    return _client(spec, f"{provider}/{model}", api_base=base, api_key=key or "none")
 
 
-def _routed(spec: LMSpec) -> dspy.LM:
+def _client(spec: LMSpec, model: str, **where: str) -> dspy.LM:
     import dspy
+    from dspy.utils.exceptions import LMConfigurationError
 
     try:
-        return dspy.LM(spec.model, **_generation(spec))
-    except Exception as error:
-        # OpenAI's reasoning models take no temperature and want a large budget.
-        if "reasoning models" in str(error):
-            return dspy.LM(spec.model, cache=False, max_tokens=16000, **_client(spec))
-        raise LMSpecError(f"{spec.text}: {redact(str(error))}") from error
+        return dspy.LM(model, **_settings(spec, _REMOTE_DEFAULTS), **where)
+    except LMConfigurationError:  # DSPy knows which models reason, and refuses these defaults for them
+        pass
+    try:
+        return dspy.LM(model, **_settings(spec, _REASONING_DEFAULTS), **where)
+    except LMConfigurationError as error:
+        raise LMSpecError(
+            f"{spec.text}: a reasoning model takes no temperature but 1 and max_tokens of at least 16000; "
+            "take them out of the spec"
+        ) from error
 
 
-def _generation(spec: LMSpec) -> dict[str, Any]:
-    options = _REMOTE_DEFAULTS | spec.options
-    settings: dict[str, Any] = {key: options[key] for key in ("temperature", "top_p") if key in options}
-    return {"cache": False, "max_tokens": int(options["max_tokens"]), **settings, **_client(spec)}
-
-
-def _client(spec: LMSpec) -> dict[str, Any]:
-    retries = int(spec.options.get("retries", 5))
-    return {"num_retries": retries, "timeout": spec.options.get("timeout", 120.0)}
+def _settings(spec: LMSpec, defaults: dict[str, float]) -> dict[str, Any]:
+    options = defaults | spec.options
+    return {
+        "cache": False,
+        "num_retries": options.get("retries", 5),
+        "timeout": options.get("timeout", 120.0),
+        **{key: options[key] for key in ("temperature", "top_p", "max_tokens") if key in options},
+    }
 
 
 def ollama_host() -> str:
-    """Ollama's address: ``OLLAMA_HOST`` with a scheme, else the local default."""
-    host = os.environ.get("OLLAMA_HOST") or "127.0.0.1:11434"
-    return (host if "://" in host else f"http://{host}").rstrip("/")
+    """Ollama's address: ``OLLAMA_HOST``, completed by scheme and port as Ollama's own client does."""
+    host = (os.environ.get("OLLAMA_HOST") or "127.0.0.1").rstrip("/")
+    if "://" in host:
+        return host
+    return f"http://{host}" if re.search(r":\d+$", host) else f"http://{host}:11434"
 
 
 class Price(NamedTuple):
@@ -261,21 +304,43 @@ def price(spec: LMSpec) -> Price | None:
     return Price(prompt, completion, prompt if cached is None else cached)
 
 
-_SECRET_NAME = re.compile(r"(?i)(key|token|secret|password)$")
-
-
 def redact(text: str) -> str:
     """Replace every key that lies in the environment, and whatever looks like one, by ``***``."""
-    for name, value in os.environ.items():
-        if _SECRET_NAME.search(name) and len(value) >= 8:
-            text = text.replace(value, "***")
-    return re.sub(r"\b(sk|pk|hf|gsk|xai)[-_][\w-]{8,}", "***", text)
+    secrets = {value for name, value in os.environ.items() if _KEY_VARIABLE.search(name) and len(value) >= 8}
+    for value in sorted(secrets, key=len, reverse=True):
+        text = text.replace(value, "***")
+    return _KEY.sub("***", _USER_IN_URL.sub("***@", text))
+
+
+def reason(error: Exception) -> str:
+    """The first line of what an error says, without keys; its class where it says nothing."""
+    return redact((str(error).strip().splitlines() or [type(error).__name__])[0])
+
+
+# DSPy adds advice for Python callers; ours follows instead.
+_ADVICE = re.compile(r" (?:To fix:|credential came from:)|, or pass api_key=|; this is lm15's read timeout")
 
 
 def explain_lm_error(role: str, spec: str, error: Exception) -> str:
     """One line for an LM failure: which role, which spec, what to do."""
+    said = _ADVICE.split(" ".join(redact(str(error)).split()))[0]
+    if len(said) > 240:
+        said = said[:240] + "…"
+    return f"{role} LM {spec}: {said}; {_remedy(spec, error)}"
+
+
+def _remedy(spec: str, error: Exception) -> str:
     from dspy.utils import exceptions as kinds
 
+    own_server = spec.startswith(("http://", "https://"))
+    if own_server and isinstance(error, kinds.LMAuthError):
+        return f"the API key is missing or refused; put the server's key into {HTTP_KEY}"
+    if getattr(error, "status", None) == 404 and spec.startswith("ollama/"):
+        return f"check the model's name, or fetch it: `socialsim lms --lm {spec.partition('?')[0]} --pull`"
+    if getattr(error, "status", None) == 404:
+        return "check the model's name" + (" and the address, which mostly ends in /v1" if own_server else "")
+    if isinstance(error, kinds.LMTransportError) and "read timed out" in str(error):
+        error = kinds.LMTimeoutError(str(error))
     remedies: list[tuple[type[Exception], str]] = [
         (kinds.LMNotConfiguredError, "set the provider's API key in the environment"),
         (kinds.LMAuthError, "the API key is missing or refused; set the right one in the environment"),
@@ -285,10 +350,7 @@ def explain_lm_error(role: str, spec: str, error: Exception) -> str:
         (kinds.LMTimeoutError, "raise it with ?timeout=SECONDS in the spec, then run again; finished items are kept"),
         (kinds.LMTransportError, "is the server up and the address right? run again then; finished items are kept"),
         (kinds.LMServerError, "the server failed; run again later, finished items are kept"),
+        (kinds.ContextWindowExceededError, "the prompt is too long; use an LM with a longer context"),
         (kinds.LMInvalidRequestError, "the server refused the request; check model name and settings"),
     ]
-    remedy = next((text for kind, text in remedies if isinstance(error, kind)), "see `socialsim lms`")
-    said = " ".join(redact(str(error)).split())
-    if len(said) > 240:
-        said = said[:240] + "…"
-    return f"{role} LM {spec}: {said}; {remedy}"
+    return next((text for kind, text in remedies if isinstance(error, kind)), "see `socialsim lms`")

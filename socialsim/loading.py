@@ -30,7 +30,7 @@ class Programs:
         persona: turns a scenario into a persona.
         dialogue: turns a persona into a dialogue, by turns or in one pass.
         hashes: leaf name to a hash of its instructions and demonstrations.
-        demonstrations: ids of the demonstrations in the prompts.
+        demonstrations: ids of the demonstrations in the dialogue prompts, in one pass of those drawn from.
     """
 
     intake: Intake
@@ -62,18 +62,18 @@ def load_programs(onepass: bool, simulation: SimulationOptions, lm_screening: bo
         seed: which examples are taken.
     """
     pool = list(demonstrations()) if shots else []
+    chosen = pool if onepass else few_shot(pool, shots, seed)
     intake, persona = Intake(lm_screening), PersonaRealism(simulation.tries)
     persona.persona.write.demos = [persona_example(demo) for demo in few_shot(pool, min(shots, 2), seed)]
-    dialogue = _onepass(simulation, pool) if onepass else _turns(simulation, pool, shots, seed)
+    dialogue = _onepass(simulation, chosen) if onepass else _turns(simulation, chosen)
     leaves = {"screen": intake.screen, "translate": intake.translate, "persona": persona.persona}
     leaves |= {name: getattr(dialogue, name) for name in ("seeker", "supporter", "onepass") if hasattr(dialogue, name)}
     hashes = {name: program_hash(leaf) for name, leaf in leaves.items()}
-    return Programs(intake, persona, dialogue, hashes, tuple(demo.dialogue.id for demo in pool))
+    return Programs(intake, persona, dialogue, hashes, tuple(demo.dialogue.id for demo in chosen))
 
 
-def _turns(simulation: SimulationOptions, pool: Sequence[Demonstration], shots: int, seed: int) -> Simulate:
+def _turns(simulation: SimulationOptions, chosen: Sequence[Demonstration]) -> Simulate:
     program = Simulate(simulation)
-    chosen = few_shot(pool, shots, seed)
     nodes, emoji = simulation.nodes, simulation.emoji
     program.seeker.speak.demos = [
         example for i, demo in enumerate(chosen) for example in _one(list(seeker_examples(demo, emoji)), i)

@@ -61,4 +61,6 @@ class _PlainLines:
         if tenth == self._tenth and time.monotonic() - self._last < PLAIN_INTERVAL:
             return
         self._tenth, self._last = tenth, time.monotonic()
-        self._console.print(f"{self._what}: {state.done}/{state.total} · {details(state)} · {state.seconds:.0f} s")
+        self._console.print(
+            f"{self._what}: {state.done}/{state.total} · {details(state)} · {state.seconds:.0f} s", soft_wrap=True
+        )

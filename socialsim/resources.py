@@ -36,4 +36,6 @@ def demonstrations() -> Iterator[Demonstration]:
         try:
             yield Demonstration.model_validate_json(path.read_bytes())
         except ValidationError as error:
-            raise InputError(path, f"not a demonstration: {error.errors()[0]['msg']}") from error
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"])
+            raise InputError(path, f"not a demonstration: {f'{where}: ' if where else ''}{first['msg']}") from error

@@ -11,9 +11,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sized
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
@@ -21,7 +22,8 @@ import dspy
 
 from programs.simulate import SimulationOptions
 from socialsim.adapter import CompactAdapter
-from socialsim.errors import LMSpecError
+from socialsim.duplicates import Deduplicator
+from socialsim.errors import InputError, LMSpecError
 from socialsim.journal import Journal
 from socialsim.lms import LMSpec, build_lm, price, redact
 from socialsim.loading import Programs, load_programs
@@ -43,11 +45,18 @@ class Mode(StrEnum):
 
 
 class Stage(StrEnum):
-    """The stages of a run."""
+    """The stages of a run; each fills the journal of its name."""
 
     SCENARIOS = "scenarios"
     PERSONAS = "personas"
     DIALOGUES = "dialogues"
+
+
+_LEAVES = {
+    Stage.SCENARIOS: ("screen", "translate"),
+    Stage.PERSONAS: ("persona",),
+    Stage.DIALOGUES: ("seeker", "supporter", "onepass"),
+}
 
 
 @dataclass(frozen=True)
@@ -58,7 +67,7 @@ class RunConfig:
         out: the run folder.
         lms: the spec of each role.
         stages: the stages to do; the earlier ones' results are read from the folder.
-        limit: scenarios to carry on at most, None for all.
+        limit: scenarios (or personas, where a run begins with them) to carry on at most, None for all.
         concurrency: items in flight at once.
         demonstrations: few-shot examples in an uncompiled program's prompt.
     """
@@ -112,12 +121,14 @@ class Run:
     def __init__(self, config: RunConfig, on_change: Callable[[State], None] = lambda _: None) -> None:
         self.config = config
         self.on_change = on_change
-        self.programs: Programs = load_programs(
-            config.mode is Mode.ONEPASS, config.simulation, config.lm_screening, config.demonstrations, config.seed
-        )
+        self.programs = programs_for(config)
         self._lms = self._bind()
         prices = {lm.model: price(config.lms[role]) for role, lm in self._lms.items()}
         self.state = State(Meter(prices))
+        self._posts: deque[Post] = deque()
+        self._undecided = 0  # posts that an LM is judging or translating
+        self._decided = asyncio.Event()
+        self._carried = 0  # items that are done, or past intake and still can be
         self._steps = Steps(
             self.programs, config.lms, self.state.meter, config.mode, config.simulation.nodes, config.seed
         )
@@ -134,17 +145,21 @@ class Run:
         return {role: built[self.config.lms[role]] for role in roles_needed(self.config)}
 
     def settings(self) -> Settings:
-        """What the run's items depend on."""
+        """What the items of this session depend on."""
         config, simulation = self.config, self.config.simulation
+        talks, prompted = Stage.DIALOGUES in config.stages, config.stages != (Stage.SCENARIOS,)
+        leaves = [leaf for stage in config.stages for leaf in _LEAVES[stage]]
         return Settings(
-            mode=config.mode,
-            nodes=simulation.nodes,
-            emoji=simulation.emoji,
-            strict=simulation.strict,
             seed=config.seed,
+            min_words=config.min_words if Stage.SCENARIOS in config.stages else None,
+            mode=config.mode if talks else None,
+            nodes=simulation.nodes if talks else None,
+            emoji=simulation.emoji if talks else None,
+            strict=simulation.strict if talks else None,
+            shots=config.demonstrations if prompted else None,
             lms={role: config.lms[role].text for role in roles_needed(config)},
-            programs=self.programs.hashes,
-            demonstrations=self.programs.demonstrations,
+            demonstrations=self.programs.demonstrations if talks else None,
+            programs={leaf: value for leaf, value in self.programs.hashes.items() if leaf in leaves},
         )
 
     def execute(self, items: Iterable[Item]) -> Manifest:
@@ -152,70 +167,85 @@ class Run:
 
         Args:
             items: posts, or scenarios or personas where a run begins at a later stage. They are read
-                to the end before the first LM call, so that a broken input costs nothing.
+                to the end before anything is written, so that a broken input costs nothing.
 
         Raises:
             SocialSimError: in one line, where the input, the folder or an LM fails; nothing is lost.
         """
-        config = self.config
+        config, given = self.config, list(items)
         with RunFolder(config.out, self.settings(), config.inputs, config.allow_mixed) as folder:
             self.folder = folder
+            new = self._new(given)
+            self._write_manifest()  # a killed session, too, leaves what its items were made with
             try:
-                self._take_in(items)
+                self._take_in(new)
                 asyncio.run(self._carry_all())
             finally:
-                manifest = folder.write_manifest(self.state.seconds)
+                manifest = self._write_manifest()
         return manifest
 
-    def _take_in(self, items: Iterable[Item]) -> None:
-        """Screen posts by rule, put given scenarios and personas into their journals."""
-        folder = self.folder
-        posts: list[Post] = []
+    def _write_manifest(self) -> Manifest:
+        seconds = self.state.seconds
+        return self.folder.write_manifest(self.state.meter.usage(seconds), seconds)
+
+    def _earlier(self) -> Iterator[Item]:
+        """What earlier sessions took in, of the kind that this one takes in."""
+        if self.config.stages[0] is Stage.DIALOGUES:
+            yield from self.folder.personas
+            return
+        yield from self.folder.scenarios
+        yield from (rejection.post for rejection in self.folder.rejected if rejection.post)
+
+    def _new(self, items: list[Item]) -> list[Item]:
+        """The items that no earlier session took in.
+
+        Raises:
+            InputError: if one has the id of another item in the folder; it would vanish silently.
+        """
+        known = {item.id: hash(_told(item)) for item in self._earlier()}
         for item in items:
-            if isinstance(item, Post):
-                posts.append(item)
-            elif isinstance(item, Scenario) and item.id not in folder.scenarios:
+            if known.get(item.id, hash(_told(item))) != hash(_told(item)):
+                source = ", ".join(self.config.inputs) if isinstance(item, Persona) else item.source
+                what = f"{item.id!r} is in {self.config.out} with another description"
+                raise InputError(source, f"{what}; rename the input file (or the id in it), or use another --out")
+        return [item for item in items if item.id not in known]
+
+    def _take_in(self, items: list[Item]) -> None:
+        """Screen posts by rule, put given scenarios and personas into their journals."""
+        folder, seen = self.folder, Deduplicator()
+        for item in items:
+            if isinstance(item, Scenario):
                 folder.scenarios.append(item)
-            elif isinstance(item, Persona) and item.id not in folder.personas:
+            elif isinstance(item, Persona):
                 folder.personas.append(item)
-        self._posts: deque[Post] = deque()
-        for outcome in screen_by_rule(posts, self.config.min_words):
-            if outcome.id in folder.scenarios or outcome.id in folder.rejected:
-                continue
+        posts = [item for item in items if isinstance(item, Post)]
+        for scenario in folder.scenarios if posts else ():
+            seen.add(scenario.id, _told(scenario))
+        for outcome in screen_by_rule(posts, self.config.min_words, seen):
             if isinstance(outcome, Rejection):
-                folder.rejected.append(outcome)
-                self.state.rejected += 1
+                self._reject(outcome)
             else:
                 self._posts.append(outcome)
 
     def _waiting(self) -> Iterator[Item]:
         """Items to carry on, those that came furthest first."""
-        folder, stages = self.folder, self.config.stages
-        ended = folder.rejected
-        chosen = set(list(folder.scenarios.ids)[: self.config.limit]) if self.config.limit is not None else None
-        if Stage.DIALOGUES in stages:
-            for persona in folder.personas.records():
-                if persona.id not in folder.dialogues and persona.id not in ended and self._chosen(persona.id, chosen):
-                    yield persona
-        if Stage.PERSONAS in stages:
-            for scenario in folder.scenarios.records():
-                if (
-                    scenario.id not in folder.personas
-                    and scenario.id not in ended
-                    and self._chosen(scenario.id, chosen)
-                ):
-                    yield scenario
+        folder, stages, limit = self.folder, self.config.stages, self.config.limit
+        begun = folder.personas if stages[0] is Stage.DIALOGUES else folder.scenarios
+        chosen = set(islice(begun.ids, limit)) if limit is not None else None
 
-    def _chosen(self, item_id: str, chosen: set[str] | None) -> bool:
-        return chosen is None or item_id in chosen or item_id not in self.folder.scenarios
+        def is_open(item_id: str, made: Container[str]) -> bool:
+            return item_id not in made and item_id not in folder.rejected and (chosen is None or item_id in chosen)
+
+        if Stage.DIALOGUES in stages:
+            yield from (persona for persona in folder.personas if is_open(persona.id, folder.dialogues))
+        if Stage.PERSONAS in stages:
+            yield from (scenario for scenario in folder.scenarios if is_open(scenario.id, folder.personas))
 
     async def _carry_all(self) -> None:
         waiting: deque[Item] = deque(self._waiting())
-        self._count_total(len(waiting))
+        self._count_total(waiting)
         ticker = asyncio.create_task(self._tick())
         running: set[asyncio.Task[None]] = set()
-        self._undecided = 0
-        self._decided = asyncio.Event()
         try:
             with dspy.context(lms=self._lms, adapter=CompactAdapter(), disable_history=True, max_trace_size=0):
                 while (item := await self._next(waiting)) is not None:
@@ -230,18 +260,24 @@ class Run:
                 task.cancel()
             await asyncio.gather(ticker, *running, return_exceptions=True)
 
-    def _count_total(self, waiting: int) -> None:
-        limit, begun = self.config.limit, len(self.folder.scenarios)
-        new = len(self._posts) if limit is None else min(len(self._posts), max(limit - begun, 0))
-        done = len(self._journal(self.config.stages[-1]))
+    def _count_total(self, waiting: Sized) -> None:
+        limit, done = self.config.limit, len(self._last_journal())
         self.state.done = done if limit is None else min(done, limit)
-        self.state.total = self.state.done + waiting + new
+        self._carried = self.state.done + len(waiting)
+        self._show()
+
+    def _show(self) -> None:
+        """Show the state; posts count as far as a limit lets them become scenarios."""
+        limit, posts = self.config.limit, len(self._posts) + self._undecided
+        if limit is not None:
+            posts = min(posts, max(limit - len(self.folder.scenarios), 0))
+        self.state.total = self._carried + posts
         self.on_change(self.state)
 
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(1)
-            self.on_change(self.state)
+            self._show()
 
     async def _next(self, waiting: deque[Item]) -> Item | None:
         """The next item; waits where a limit leaves it open whether another post is wanted."""
@@ -258,12 +294,14 @@ class Run:
             await self._decided.wait()
         return None
 
-    def _journal(self, stage: Stage) -> Journal[Scenario] | Journal[Persona] | Journal[Dialogue]:
-        return {
-            Stage.SCENARIOS: self.folder.scenarios,
-            Stage.PERSONAS: self.folder.personas,
-            Stage.DIALOGUES: self.folder.dialogues,
-        }[stage]
+    def _last_journal(self) -> Journal[Scenario] | Journal[Persona] | Journal[Dialogue]:
+        match self.config.stages[-1]:
+            case Stage.SCENARIOS:
+                return self.folder.scenarios
+            case Stage.PERSONAS:
+                return self.folder.personas
+            case Stage.DIALOGUES:
+                return self.folder.dialogues
 
     async def _carry(self, item: Item) -> None:
         """Carry one item through the stages that are asked for; each result is journalled at once."""
@@ -271,27 +309,40 @@ class Run:
         made: Scenario | Persona | Dialogue | Rejection | Post = item
         if isinstance(made, Post):
             made = await self._decide(made)
-        if isinstance(made, Scenario) and Stage.PERSONAS in stages:
+        # A power cut can lose an earlier file's last lines: what they led to is not made twice.
+        if isinstance(made, Scenario) and Stage.PERSONAS in stages and made.id not in folder.personas:
             made = self._keep(folder.personas, await self._steps.persona(made))
-        if isinstance(made, Persona) and Stage.DIALOGUES in stages:
+        if isinstance(made, Persona) and Stage.DIALOGUES in stages and made.id not in folder.dialogues:
             made = self._keep(folder.dialogues, await self._steps.dialogue(made))
         self.state.done += not isinstance(made, Rejection)
-        self.on_change(self.state)
+        self._show()
 
     async def _decide(self, post: Post) -> Scenario | Rejection:
         try:
-            return self._keep(self.folder.scenarios, await self._steps.scenario(post))
+            made = self._keep(self.folder.scenarios, await self._steps.scenario(post))
+            self._carried += 1
+            return made
         finally:
             self._undecided -= 1
             self._decided.set()
 
     def _keep(self, journal: Journal[R], made: R | Rejection) -> R | Rejection:
         if isinstance(made, Rejection):
-            self.folder.rejected.append(made)
-            self.state.rejected += 1
+            self._reject(made)
+            self._carried -= 1
         else:
             journal.append(made)
         return made
+
+    def _reject(self, rejection: Rejection) -> None:
+        self.folder.rejected.append(rejection)
+        self.state.rejected += 1
+
+
+def _told(item: Item) -> str:
+    """What an item is known by beside its id: its description, before translation."""
+    original = item.original if isinstance(item, Scenario) else None
+    return (original or item).description.strip()
 
 
 async def _some_done(running: set[asyncio.Task[None]]) -> set[asyncio.Task[None]]:
@@ -300,6 +351,12 @@ async def _some_done(running: set[asyncio.Task[None]]) -> set[asyncio.Task[None]
     for task in done:
         task.result()
     return running
+
+
+def programs_for(config: RunConfig) -> Programs:
+    """The programs a run calls."""
+    onepass = config.mode is Mode.ONEPASS
+    return load_programs(onepass, config.simulation, config.lm_screening, config.demonstrations, config.seed)
 
 
 def roles_needed(config: RunConfig) -> tuple[Role, ...]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import platform
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from importlib.metadata import version
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from socialsim import __version__
 from socialsim.errors import InputError, OutputError
@@ -20,16 +20,28 @@ from socialsim.schema import Dialogue, Node, Persona, Record, Rejection, Scenari
 
 
 class Settings(Record):
-    """What decides what a run's items look like; an item made under others does not belong in it."""
+    """What decides what a run's items look like; an item made under others does not belong in it.
 
-    mode: str
-    nodes: tuple[Node, ...]
-    emoji: bool
-    strict: bool
+    What no stage has depended on so far is None, or no key: ``scenarios`` knows of no supporter.
+    """
+
     seed: int
-    lms: dict[str, str]
-    programs: dict[str, str]
-    demonstrations: tuple[str, ...] = ()
+    min_words: int | None = None
+    mode: str | None = None
+    nodes: tuple[Node, ...] | None = None
+    emoji: bool | None = None
+    strict: bool | None = None
+    shots: int | None = None
+    lms: dict[str, str] = Field(default_factory=dict)
+    demonstrations: tuple[str, ...] | None = None
+    programs: dict[str, str] = Field(default_factory=dict)
+
+    def after(self, before: Settings | None) -> Settings:
+        """These, and those of earlier sessions whose stages this one does not do."""
+        if before is None:
+            return self
+        now, then = self.model_dump(), before.model_dump()
+        return Settings.model_validate({name: _joined(then[name], now[name]) for name in now})
 
 
 class Manifest(Record):
@@ -38,9 +50,9 @@ class Manifest(Record):
     versions: dict[str, str]
     settings: Settings
     inputs: tuple[str, ...] = ()
-    counts: dict[str, int] = {}
-    rejected: dict[str, int] = {}
-    flags: dict[str, int] = {}
+    counts: dict[str, int] = Field(default_factory=dict)
+    rejected: dict[str, int] = Field(default_factory=dict)
+    flags: dict[str, int] = Field(default_factory=dict)
     usage: Usage = Usage()
     wall_seconds: float = 0.0
 
@@ -59,48 +71,56 @@ class RunFolder:
 
     def __init__(self, path: Path, settings: Settings, inputs: tuple[str, ...], allow_mixed: bool = False) -> None:
         self.path = path
-        self._lock = RunLock(path)
-        try:
+        with ExitStack() as opened:
+            opened.enter_context(RunLock(path))
             before = read_manifest(path)
             if before and not allow_mixed:
                 _refuse_other(path, before.settings, settings)
-            self.scenarios = Journal(path / "scenarios.jsonl", Scenario)
-            self.personas = Journal(path / "personas.jsonl", Persona)
-            self.dialogues = Journal(path / "dialogues.jsonl", Dialogue)
-            self.rejected = Journal(path / "rejected.jsonl", Rejection)
-        except BaseException:
-            self._lock.close()
-            raise
-        self._before = before.wall_seconds if before else 0.0
-        self._inputs = tuple(dict.fromkeys((*(before.inputs if before else ()), *inputs)))
-        self._settings = settings
+            self.scenarios = opened.enter_context(Journal(path / "scenarios.jsonl", Scenario))
+            self.personas = opened.enter_context(Journal(path / "personas.jsonl", Persona))
+            self.dialogues = opened.enter_context(Journal(path / "dialogues.jsonl", Dialogue))
+            self.rejected = opened.enter_context(Journal(path / "rejected.jsonl", Rejection))
+            self._opened = opened.pop_all()
+        self._base = Manifest(
+            versions=versions(),
+            settings=settings.after(before.settings if before else None),
+            inputs=tuple(dict.fromkeys((*(before.inputs if before else ()), *inputs))),
+            usage=before.usage if before else Usage(),
+            wall_seconds=before.wall_seconds if before else 0.0,
+        )
 
-    def write_manifest(self, seconds: float) -> Manifest:
+    def write_manifest(self, usage: Usage, seconds: float) -> Manifest:
         """Count what is in the journals and write it down.
 
         Args:
+            usage: what this session spent, unfinished items included.
             seconds: wall time of this session.
         """
-        manifest = summarise(self.path, self._settings, self._inputs, self._before + seconds)
+        manifest = summarise(self.path, self._base, usage, seconds)
         write_atomically(self.path / "manifest.json", manifest.model_dump_json(indent=2) + "\n")
         return manifest
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        for journal in (self.scenarios, self.personas, self.dialogues, self.rejected):
-            journal.close()
-        self._lock.close()
+    def __exit__(self, *_: object) -> None:
+        self._opened.close()
 
 
-def summarise(path: Path, settings: Settings, inputs: tuple[str, ...], seconds: float) -> Manifest:
-    """The manifest of the items that lie in a run's journals."""
+def summarise(path: Path, base: Manifest, spent: Usage, seconds: float) -> Manifest:
+    """The manifest of the items that lie in a run's journals.
+
+    Args:
+        path: the run folder.
+        base: settings and inputs of the run, usage and wall time of its earlier sessions.
+        spent: usage of this session; a killed one left none, so that its items' usage is the least there was.
+        seconds: wall time of this session.
+    """
     counts: Counter[str] = Counter()
     flags: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
     usages: list[Usage] = []
-    for name, model in _FILES.items():
+    for name, model in FILES.items():
         for record in read_records(path / f"{name}.jsonl", model):
             counts[name] += 1
             if isinstance(record, Rejection):
@@ -111,19 +131,18 @@ def summarise(path: Path, settings: Settings, inputs: tuple[str, ...], seconds: 
             if isinstance(record, Dialogue):
                 flags.update(flag.kind for flag in record.all_flags())
         usages = [add_up(usages)]
-    return Manifest(
-        versions=versions(),
-        settings=settings,
-        inputs=inputs,
-        counts={name: counts[name] for name in _FILES},
-        rejected=dict(reasons.most_common()),
-        flags=dict(flags.most_common()),
-        usage=add_up(usages),
-        wall_seconds=round(seconds, 1),
+    return base.model_copy(
+        update={
+            "counts": {name: counts[name] for name in FILES},
+            "rejected": dict(reasons.most_common()),
+            "flags": dict(flags.most_common()),
+            "usage": max(add_up([base.usage, spent]), *usages, key=lambda usage: usage.calls),
+            "wall_seconds": round(base.wall_seconds + seconds, 1),
+        }
     )
 
 
-_FILES: dict[str, type[Scenario] | type[Persona] | type[Dialogue] | type[Rejection]] = {
+FILES: dict[str, type[Scenario] | type[Persona] | type[Dialogue] | type[Rejection]] = {
     "scenarios": Scenario,
     "personas": Persona,
     "dialogues": Dialogue,
@@ -133,20 +152,33 @@ _FILES: dict[str, type[Scenario] | type[Persona] | type[Dialogue] | type[Rejecti
 
 def _refuse_other(path: Path, before: Settings, now: Settings) -> None:
     for name in Settings.model_fields:
-        old, new = getattr(before, name), getattr(now, name)
-        if old != new:
-            raise OutputError(
-                f"{path} was made with {name} {_short(old)}, not {_short(new)}; "
-                "use the same settings, another --out, or --allow-mixed"
-            )
+        for what, old, new in _both(name, getattr(before, name), getattr(now, name)):
+            if old != new:
+                raise OutputError(
+                    f"{path} was made with {what} {_short(old)}, not {_short(new)}; "
+                    "use the same settings, another --out, or --allow-mixed"
+                )
+
+
+def _both(name: str, old: object, new: object) -> Iterator[tuple[str, object, object]]:
+    """What two sessions both depend on: the name, the value then and now."""
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        yield from ((f"{name}: {key}", old[key], new[key]) for key in old.keys() & new.keys())
+    elif old is not None and new is not None:
+        yield name, old, new
+
+
+def _joined(old: object, new: object) -> object:
+    if isinstance(old, dict) and isinstance(new, dict):
+        return old | new
+    return old if new is None else new
 
 
 def _short(value: object) -> str:
-    if isinstance(value, dict):
-        value = ", ".join(f"{key}={item}" for key, item in value.items())
-    elif isinstance(value, tuple):
-        value = ",".join(str(item) for item in value) or "none"
-    return str(value)
+    if not isinstance(value, tuple):
+        return str(value)
+    more = f",… ({len(value)})" if len(value) > 6 else ""
+    return ",".join(map(str, value[:6])) + more or "none"
 
 
 def read_manifest(path: Path) -> Manifest | None:
@@ -160,6 +192,8 @@ def read_manifest(path: Path) -> Manifest | None:
         return None
     try:
         return Manifest.model_validate_json(file.read_bytes())
+    except OSError as error:
+        raise InputError(file, f"cannot be read ({error.strerror}); move it away") from error
     except ValidationError as error:
         raise InputError(file, f"not a manifest of this version ({error.errors()[0]['msg']}); move it away") from error
 

@@ -26,12 +26,16 @@ from socialsim.text import count_words, ngrams, sentences, split_emoji, words
 
 MAX_WORDS = {Speaker.SEEKER: SEEKER_MAX_WORDS, Speaker.SUPPORTER: SUPPORTER_MAX_WORDS}
 
+# Words a person may also use ("my therapist: ...") are a speaker's label at the start of a sentence only.
 _SPEAKER_LINE = re.compile(
-    r"(?i)(?:^|[\s\"'(\[])(?:help[- ]?)?(seeker|supporter|user|assistant|human|counsell?or|therapist)\s*[:：]"
+    r"(?i)(?:^|[\s\"'(\[*])(?:help[- ]?)?(?:seeker|supporter)\s*\**[:：]|"
+    r"(?:^|[.!?…]\s+|[\n\"(\[*]\s*)(?:user|assistant|human|counsell?or|therapist)\s*\**[:：]"
 )
 _PLACEHOLDER = re.compile(
-    r"[{}<>]|\[[^\]]{0,40}\]|_{3,}|\bexchange \d+ of\b|\blorem ipsum\b|"
-    r"(?i:\b(?:your|insert|seeker'?s?|supporter'?s?) (?:name|text|reply|utterance)(?: here)?\b)"
+    r"(?i)[{}]|<[^<>]{1,40}>|\[[^\]]{0,40}\]|_{3,}|\bexchange \d+ of \d|\blorem ipsum\b|"
+    r"\b(?:insert (?:your |the |a )?|seeker'?s? |supporter'?s? )(?:name|text|reply|utterance)\b|"
+    r"\byour (?:name|text|reply|utterance|line) here\b|\byour (?:next line|reply), at most\b|"
+    r"^\W*your (?:next )?(?:name|text|reply|utterance|line)\W*$"
 )
 _FIELD_NAMES = frozenset(
     [
@@ -48,15 +52,20 @@ _FIELD_NAMES = frozenset(
         "purpose",
         "none",
         "null",
-        "n/a",
+        "n",
+        "a",
     ]
 )
 # Advice the paper's rules rule out: it fits everyone, so it helps nobody in particular.
 _GENERIC_ADVICE = re.compile(
-    r"(?i)\b(?:meditat\w*|mindfulness|journal(?:l?ing)?|deep breath\w*|breathing exercises?|write (?:it|things|them) down|"
-    r"self[- ]care|stay positive|(?:see|seek|talk(?:ing)? to|speak(?:ing)? (?:to|with)|consult\w*|find) "
-    r"(?:an? |some |with )*(?:mental health |licensed |trained )*"
-    r"(?:professionals?|professional help|therapists?|counsell?ors?|psycholog\w+|psychiatr\w+))\b"
+    r"(?i)\b(?:meditat(?:e|ing|ion)|mindfulness|journall?ing|"
+    r"(?:keep|keeping|start|starting|write in|writing in|try) (?:an? |your )?(?:\w+ )?(?:journal|diary)|"
+    r"(?:take|taking|try) (?:an? |some |a few |\w+ )?deep breaths?|deep breathing|breathing exercises?|"
+    r"write (?:it|things|them) down|self[- ]care|stay(?:ing)? positive|think positive(?:ly)?|"
+    r"consider(?:ing)? (?:therapy|counsell?ing)|(?:go|going) to therapy|(?:get|seek|find)(?:ing)? professional help|"
+    r"(?:see|seek|talk(?:ing)? to|speak(?:ing)? (?:to|with)|reach(?:ing)? out to|consult\w*|find) "
+    r"(?:an? |some |with )*(?:mental health |licensed |trained |qualified )*"
+    r"(?:professionals?|therapists?|counsell?ors?|psycholog\w+|psychiatr\w+)(?! (?:photo|cook|chef|cleaner|mover)))\b"
 )
 _COPIED_RUN = 8  # words in a row shared with a demonstration that make a copy
 _NEAR_SAME = 90.0  # rapidfuzz ratio (0-100) from which two utterances are the same
@@ -125,7 +134,7 @@ def _soft_findings(
         yield Finding("copied", "use your own words, not those of the example", hard=False)
     if speaker is Speaker.SUPPORTER and (generic := _GENERIC_ADVICE.search(bare)):
         yield Finding("generic_advice", f"'{generic.group(0)}' fits anyone; be specific to this seeker", hard=False)
-    if bare and bare[-1].isalnum():
+    if bare[-1].isalnum() or bare[-1] in ",;:-–—":
         yield Finding("cut_off", "end with a complete sentence", hard=False)
 
 
@@ -151,16 +160,13 @@ def copy_runs(texts: Iterable[str]) -> frozenset[tuple[str, ...]]:
 
 
 def check_reasoning(turn: Turn, nodes: Sequence[Node]) -> list[Finding]:
-    """Check that a supporter turn carries every node that was asked for, in words."""
+    """Check that a supporter turn carries every node that was asked for, in words; a strategy says its purpose."""
     reasoning = turn.reasoning
     found = []
     for node in nodes:
-        if node is Node.STRATEGY:
-            missing = reasoning is None or not reasoning.strategies
-        else:
-            value = getattr(reasoning, node.value) if reasoning else None
-            missing = not value or not words(value) or bool(_PLACEHOLDER.search(value))
-        if missing:
+        value = getattr(reasoning, "purpose" if node is Node.STRATEGY else node.value, None)
+        unchosen = node is Node.STRATEGY and not turn.strategies
+        if unchosen or not value or not words(value) or _PLACEHOLDER.search(value):
             found.append(Finding("reasoning", f"the {node} node is missing or a placeholder", hard=True))
     return found
 

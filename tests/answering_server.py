@@ -114,9 +114,12 @@ class _Handler(BaseHTTPRequestHandler):
 def _request(body: dict[str, Any]) -> Request:
     """The chat-completions body as the request DSPy made."""
     said = [(message["role"], _text(message["content"])) for message in body["messages"]]
-    messages = tuple(Message.user(text) if role == "user" else Message.assistant(text) for role, text in said if role != "system")
+    messages = tuple(
+        Message.user(text) if role == "user" else Message.assistant(text) for role, text in said if role != "system"
+    )
     system = "\n".join(text for role, text in said if role == "system")
-    config = Config(max_tokens=body.get("max_tokens"), response_format=body.get("response_format"))
+    form = body["response_format"]
+    config = Config(response_format={"type": "json_schema", "schema": form["json_schema"]["schema"]})
     return Request(model=body["model"], messages=messages, system=system, config=config)
 
 

@@ -112,7 +112,8 @@ NEAR_MISSES = [
 @pytest.mark.parametrize(("reason", "text"), SENSITIVE)
 def test_sensitive_is_found(reason: Reason, text: str) -> None:
     found = sensitive(text)
-    assert found and found[0] is reason, found
+    assert found is not None
+    assert found[0] is reason, found
 
 
 @pytest.mark.parametrize("text", NEAR_MISSES)

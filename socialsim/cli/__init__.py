@@ -27,7 +27,7 @@ lms.register(app)
 def main() -> None:
     """Entry point: an error a user can cause ends in one line on stderr and a non-zero exit code."""
     try:
-        app(print_error=False, exit_on_error=False)
+        app(sys.argv[1:], print_error=False, exit_on_error=False)
     except cyclopts.CycloptsError as error:
         _end(f"{error}; see `socialsim {error.command_chain[0] if error.command_chain else ''} --help`", 2)
     except SocialSimError as error:

@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import cyclopts
 from cyclopts import Parameter
+from cyclopts.validators import Number
 
 from socialsim.errors import InputError, OutputError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from socialsim.schema import Dialogue
+    from socialsim.schema import Dialogue, Persona, Record
+
+Turns = Annotated[int | None, Parameter(validator=Number(gte=1))]
 
 
 def register(app: cyclopts.App) -> None:
@@ -23,7 +26,7 @@ def register(app: cyclopts.App) -> None:
         app.command(command, group=group)
 
 
-def show(run: Path, item: str | None = None, /, *, turns: int | None = None) -> None:
+def show(run: Path, item: str | None = None, /, *, turns: Turns = None) -> None:
     """Print a dialogue readably: persona, then each reply with the reasoning before it.
 
     Parameters
@@ -61,7 +64,7 @@ def _dialogues(path: Path) -> Iterator[Dialogue]:
     return read_dialogue_records(path) if path.is_dir() else read_dialogues(path)
 
 
-def _persona(run: Path, dialogue: Dialogue):  # type: ignore[no-untyped-def]
+def _persona(run: Path, dialogue: Dialogue) -> Persona | None:
     from socialsim.journal import read_records
     from socialsim.schema import Persona
 
@@ -81,18 +84,18 @@ def stats(*corpora: Path) -> None:
     """
     from rich.console import Console
 
-    from socialsim.formats import merge_consecutive
     from socialsim.report.show import flags_table
     from socialsim.report.table1 import corpus_size, table1
 
     if not corpora:
         raise UsageError("stats: name a run folder or a corpus file")
     console, columns = Console(highlight=False), {}
+    names = [path.name for path in corpora]
     for path in corpora:
-        size = corpus_size(merge_consecutive(dialogue) for dialogue in _dialogues(path))
+        size = corpus_size(_dialogues(path))
         if size is None:
-            raise InputError(path, "holds no dialogue")
-        columns[path.name or str(path)] = size
+            raise InputError(path, "holds no dialogue yet")
+        columns[path.name if path.name and names.count(path.name) == 1 else str(path)] = size
     console.print(table1(columns))
     for path in corpora:
         if path.is_dir():
@@ -124,13 +127,13 @@ def export(
 
     if format not in ("ssconv", "jsonl"):
         raise UsageError(f"--format {format}: use ssconv or jsonl")
+    dialogues = list(read_records(run_file(run, "dialogues"), Dialogue))
+    personas = list(read_records(run_file(run, "personas"), Persona))
     folder = out or run / "export"
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"{folder}: cannot be made ({error.strerror}); name another --out") from error
-    dialogues = list(read_records(run_file(run, "dialogues"), Dialogue))
-    personas = list(read_records(run_file(run, "personas"), Persona))
     names = ("dialogues", "profiles") if format == "ssconv" else ("dialogues", "personas")
     suffix = "json" if format == "ssconv" else "jsonl"
     files = [folder / f"{name}.{suffix}" for name in names]
@@ -138,7 +141,10 @@ def export(
         write_dialogues(files[0], dialogues)
         write_profiles(files[1], personas)
     else:
-        for file, records in zip(files, (dialogues, personas), strict=True):
-            lines = (record.model_dump_json(exclude_defaults=True) + "\n" for record in records)
-            write_atomically(file, "".join(lines))
+        write_atomically(files[0], "".join(map(_line, dialogues)))
+        write_atomically(files[1], "".join(map(_line, personas)))
     print(f"{len(dialogues):,} dialogues: {files[0]}\n{len(personas):,} personas: {files[1]}")
+
+
+def _line(record: Record) -> str:
+    return record.model_dump_json(exclude_defaults=True) + "\n"

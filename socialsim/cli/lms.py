@@ -15,7 +15,7 @@ def register(app: cyclopts.App) -> None:
 
 
 def lms(*, pull: bool = False, check: bool = True, lms: LMOptions = LM_DEFAULT) -> None:
-    """List the forms of an LM spec, then ask each configured LM: does it answer, how fast, does it honour a JSON schema?
+    """List the forms of an LM spec, then ask each configured LM: does it answer, how fast, and in a JSON schema?
 
     Settings go behind a question mark: **openai/gpt-4o-mini?temperature=0.9&max_tokens=4000**.
     Flags win over the environment (SOCIALSIM_LM, SOCIALSIM_SEEKER_LM, …), the environment over socialsim.toml.

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from socialsim.config import variable_name
-from socialsim.estimate import estimate
+from socialsim.estimate import estimate, open_items
 from socialsim.journal import read_records
 from socialsim.progress import shown
 from socialsim.report.funnel import Funnel
 from socialsim.run import Item, Run, RunConfig, Stage, roles_needed
 from socialsim.runfolder import Manifest
-from socialsim.schema import Rejection, Scenario
+from socialsim.schema import Post, Rejection, Scenario
+from socialsim.screening import screen_by_rule
 
 
 def execute(config: RunConfig, items: Sequence[Item]) -> None:
@@ -26,14 +28,16 @@ def execute(config: RunConfig, items: Sequence[Item]) -> None:
     """
     console = Console(highlight=False)
     for role in roles_needed(config):
+        spec = escape(config.lms[role].text)
         console.print(
-            f"[dim]{role} LM:[/] {config.lms[role].text}  [dim](change: --{role}-lm, {variable_name(role)})[/]"
+            f"[dim]{role} LM:[/] {spec}  [dim](change: --{role}-lm, {variable_name(role)})[/]", soft_wrap=True
         )
     try:
         with shown(console, str(config.stages[-1])) as update:
             manifest = Run(config, update).execute(items)
     except KeyboardInterrupt:
-        console.print(f"\nStopped. Nothing is lost: run the same command again to go on in {config.out}.")
+        where = escape(str(config.out))
+        console.print(f"\nStopped. Nothing is lost: run the same command again to go on in {where}.", soft_wrap=True)
         raise SystemExit(130) from None
     _summary(console, config, manifest)
 
@@ -56,7 +60,8 @@ def _summary(console: Console, config: RunConfig, manifest: Manifest) -> None:
     table.add_row("cost", "unknown" if usage.cost is None else f"${usage.cost:.4f}")
     table.add_row("wall time", f"{manifest.wall_seconds:,.1f} s")
     console.print(table)
-    console.print(f"Files: {config.out}/  ·  read one: [bold]socialsim show {config.out}[/]")
+    where = escape(str(config.out))
+    console.print(f"Files: {where}/  ·  read one: [bold]socialsim show {where}[/]", soft_wrap=True)
 
 
 def _funnel(config: RunConfig) -> Funnel:
@@ -71,24 +76,21 @@ def _funnel(config: RunConfig) -> Funnel:
 
 def show_estimate(config: RunConfig, items: Sequence[Item]) -> None:
     """Print what a run would take; nothing is written and no LM is called."""
-    from socialsim.schema import Post
-    from socialsim.screening import screen_by_rule
-
     posts = [item for item in items if isinstance(item, Post)]
-    kept = [outcome for outcome in screen_by_rule(posts, config.min_words) if isinstance(outcome, Post)]
-    count = len(kept) + len(items) - len(posts)
-    count = min(count, config.limit) if config.limit is not None else count
+    outcomes = list(screen_by_rule(posts, config.min_words))
+    rejected = sum(isinstance(outcome, Rejection) for outcome in outcomes)
+    count = open_items(config, [*outcomes, *(item for item in items if not isinstance(item, Post))])
     table = Table(
         "role", "LM", "calls", "prompt tokens", "completion tokens", "cost", title=f"Dry run: {count:,} items"
     )
     for column in table.columns[2:]:
         column.justify = "right"
-    for row in estimate(Run(config), count):
+    for row in estimate(config, count):
         cost = "unknown" if row.cost is None else f"${row.cost:,.2f}"
         table.add_row(
-            row.role, row.spec, f"{row.calls:,}", f"{row.prompt_tokens:,}", f"{row.completion_tokens:,}", cost
+            row.role, escape(row.spec), f"{row.calls:,}", f"{row.prompt_tokens:,}", f"{row.completion_tokens:,}", cost
         )
     console = Console(highlight=False)
-    console.print(f"Read {len(items):,} items; {len(posts) - len(kept):,} would be rejected by rule.")
+    console.print(f"Read {len(items):,} items; {rejected:,} would be rejected by rule.")
     console.print(table)
     console.print("Retries are not counted; cached prompt tokens cost less where the provider bills them so.")

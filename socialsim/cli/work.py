@@ -150,8 +150,13 @@ class _Job:
             lm_screening=specs[Role.PERSONA].model != "embedded" if by_lm is None else by_lm,
             demonstrations=self.programs.shots,
             allow_mixed=self.work.allow_mixed,
-            inputs=tuple(path.name for path in inputs) or ("bundled scenarios",),
+            inputs=tuple(path.name for path in inputs) or self._default_input(),
         )
+
+    def _default_input(self) -> tuple[str, ...]:
+        from socialsim.run import Stage
+
+        return ("bundled scenarios",) if self.stages[0] is Stage.SCENARIOS else ()
 
     def _check_resume(self) -> None:
         if not self.work.resume and (self.work.out / "manifest.json").exists():
@@ -159,9 +164,12 @@ class _Job:
 
     def _items(self, inputs: Sequence[Path]) -> Iterator[Item]:
         from socialsim.run import Stage
+        from socialsim.runfolder import run_file
 
         if self.stages[0] is Stage.SCENARIOS:
             return self._read_posts(inputs)
+        if not inputs:  # the run folder's own, if it has any
+            run_file(self.work.out, "scenarios" if self.stages[0] is Stage.PERSONAS else "personas")
         return _read_scenarios(inputs) if self.stages[0] is Stage.PERSONAS else _read_personas(inputs)
 
     def _read_posts(self, inputs: Sequence[Path]) -> Iterator[Item]:

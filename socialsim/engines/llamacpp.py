@@ -1,8 +1,10 @@
 """llama.cpp in process as a DSPy engine: JSON-schema decoding, batching over slots.
 
-One server a model file and process, shared by every role that names it. Requests run side by
-side in its slots; a request takes the slot whose cached prompt it shares most with, so there are
-more slots than requests in flight: a dialogue's seeker and supporter keep one each.
+A model file is loaded once a process, for every role that names it, by one server or, for a small
+model, by several with a thread each: threads that wait for one another lose far more to a busy
+core than single ones do. Requests run side by side in a server's slots; a request takes the slot
+whose cached prompt it shares most with, so there are more slots than requests in flight: a
+dialogue's seeker and supporter keep one each.
 """
 
 from __future__ import annotations
@@ -12,11 +14,12 @@ import json
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from socialsim.engines.balance import Balancer
 from socialsim.errors import LMSpecError
 
 if TYPE_CHECKING:
@@ -33,18 +36,25 @@ class LlamaSettings:
     """How a model is loaded.
 
     Attributes:
-        slots: prompts kept in cache at once, and requests that may run side by side.
+        slots: prompts a server keeps in cache, and requests it may run side by side.
         context: tokens a slot holds (prompt and answer).
-        threads: CPU threads; 0 means one a core this process may use.
+        threads: CPU threads of a server; 0 means one a core this process may use.
+        servers: servers that share the work; their weights are the same pages of memory.
     """
 
     slots: int = 4
     context: int = 8192
     threads: int = 0
+    servers: int = 1
 
 
 @lru_cache(maxsize=8)
-def _server(path: str, settings: LlamaSettings) -> Any:
+def _balancer(path: str, settings: LlamaSettings) -> Balancer:
+    return Balancer(settings.servers)
+
+
+@lru_cache(maxsize=64)
+def _server(path: str, settings: LlamaSettings, index: int = 0) -> Any:
     try:
         import xllamacpp
     except ImportError as error:
@@ -54,7 +64,7 @@ def _server(path: str, settings: LlamaSettings) -> Any:
     params.n_parallel = settings.slots
     params.n_ctx = settings.slots * settings.context
     # More threads than free cores made llama.cpp ten times slower.
-    params.cpuparams.n_threads = settings.threads or len(os.sched_getaffinity(0))
+    params.cpuparams.n_threads = settings.threads or free_cores()
     # Measured on two cores with a prompt of 2,100 tokens: 83 tokens/s without, 60 with flash attention.
     params.flash_attn_type = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_DISABLED
     params.cache_ram_mib = 1024  # prompts pushed out of a slot are kept here; the default is 8 GB
@@ -63,6 +73,15 @@ def _server(path: str, settings: LlamaSettings) -> Any:
         return xllamacpp.Server(params)
     except Exception as error:  # the binding raises bare RuntimeError and ValueError
         raise LMSpecError(f"llamacpp:{path}: llama.cpp cannot load this file as a model ({error})") from error
+
+
+def free_cores() -> int:
+    """Cores this process may use."""
+    # Only Linux says which cores this process may use.
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+_loading = threading.Lock()  # of the process: two engines on one file share its server
 
 
 class LlamaEngine:
@@ -75,24 +94,33 @@ class LlamaEngine:
         self.path = path
         self.settings = settings
         self.sampling = sampling or {}
-        self._lock = threading.Lock()
 
-    def complete(self, request: Request) -> Response:
-        """Answer one request; blocks until it is done.
+    def complete(self, request: Request, cancelled: threading.Event | None = None) -> Response:
+        """Answer one request; blocks until it is done, or soon after ``cancelled`` is set.
 
         Raises:
             dspy.lm15.LM15Error: the matching error for a prompt too long or a failing server.
         """
-        with self._lock:  # loading is not thread-safe; after the first call this is free
-            server = _server(self.path, self.settings)
-        answer = server.handle_chat_completions(self._body(request))
-        if "error" in answer:
-            raise _error(answer["error"])
-        return _response(answer, request.model)
+        chunks: list[dict[str, Any]] = []
+
+        def take(chunk: dict[str, Any]) -> bool:
+            chunks.append(chunk)
+            return cancelled is not None and cancelled.is_set()  # True makes llama.cpp stop
+
+        body = self._body(request)
+        with _balancer(self.path, self.settings).seat(body["messages"][-1]["content"]) as index:
+            with _loading:  # loading is not thread-safe; after the first call this is free
+                server = _server(self.path, self.settings, index)
+            server.handle_chat_completions(body, take)
+        for chunk in chunks:
+            if "error" in chunk:
+                raise _error(chunk["error"])
+        return _response(chunks, request.model)
 
     def _body(self, request: Request) -> dict[str, Any]:
         config = request.config
         body: dict[str, Any] = {"messages": _messages(request), **self.sampling, "cache_prompt": True}
+        body |= {"stream": True, "stream_options": {"include_usage": True}}
         for name in ("temperature", "top_p", "max_tokens", "seed"):
             if (value := getattr(config, name)) is not None:
                 body[name] = value
@@ -105,7 +133,7 @@ class LlamaEngine:
 
     def dump_state(self) -> dict[str, Any]:
         """State for DSPy's save: the path and the settings, no secrets."""
-        return {"path": self.path, "settings": vars(self.settings), "sampling": self.sampling}
+        return {"path": self.path, "settings": asdict(self.settings), "sampling": self.sampling}
 
     @classmethod
     def load_state(cls, state: dict[str, Any]) -> LlamaEngine:
@@ -121,11 +149,26 @@ class AsyncLlamaEngine:
 
     def __init__(self, engine: LlamaEngine) -> None:
         self.engine = engine
-        self._threads = ThreadPoolExecutor(engine.settings.slots, thread_name_prefix="llamacpp")
+        places = engine.settings.slots * engine.settings.servers
+        self._threads = ThreadPoolExecutor(places, thread_name_prefix="llamacpp")
 
     async def complete(self, request: Request) -> Response:
-        """Answer one request without blocking the event loop."""
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self.engine.complete, request)
+        """Answer one request without blocking the event loop; cancelled, it frees its slot at the next token."""
+        cancelled = threading.Event()
+        loop = asyncio.get_running_loop()
+        try:
+            return await loop.run_in_executor(self._threads, self.engine.complete, request, cancelled)
+        finally:
+            cancelled.set()
+
+    def dump_state(self) -> dict[str, Any]:
+        """State for DSPy's save."""
+        return self.engine.dump_state()
+
+    @classmethod
+    def load_state(cls, state: dict[str, Any]) -> AsyncLlamaEngine:
+        """Rebuild from `dump_state`."""
+        return cls(LlamaEngine.load_state(state))
 
 
 @lru_cache(maxsize=256)
@@ -145,21 +188,24 @@ def _messages(request: Request) -> list[dict[str, str]]:
     return head + [{"role": message.role, "content": message.text or ""} for message in request.messages]
 
 
-def _response(answer: dict[str, Any], model: str) -> Response:
+def _response(chunks: list[dict[str, Any]], model: str) -> Response:
     from dspy.lm15 import Message, Response, TextPart, Usage
 
-    choice, usage = answer["choices"][0], answer["usage"]
-    cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens", 0)
+    choices = [choice for chunk in chunks for choice in chunk.get("choices", ())]
+    text = "".join(choice["delta"].get("content") or "" for choice in choices)
+    cut = any(choice.get("finish_reason") == "length" for choice in choices)
+    # A cancelled request ends without its usage.
+    usage: dict[str, Any] = next((chunk["usage"] for chunk in reversed(chunks) if chunk.get("usage")), {})
     return Response(
-        id=answer.get("id"),
+        id=chunks[0].get("id") if chunks else None,
         model=model,
-        message=Message.assistant([TextPart(choice["message"].get("content") or "")]),
-        finish_reason="length" if choice.get("finish_reason") == "length" else "stop",
+        message=Message.assistant([TextPart(text)]),
+        finish_reason="length" if cut else "stop",
         usage=Usage(
-            input_tokens=usage["prompt_tokens"],
-            output_tokens=usage["completion_tokens"],
-            total_tokens=usage["total_tokens"],
-            cache_read_tokens=cached,
+            input_tokens=usage.get("prompt_tokens"),
+            output_tokens=usage.get("completion_tokens"),
+            total_tokens=usage.get("total_tokens"),
+            cache_read_tokens=(usage.get("prompt_tokens_details") or {}).get("cached_tokens", 0),
         ),
     )
 
@@ -182,7 +228,11 @@ def gguf_path(path: str) -> str:
     file = Path(path).expanduser()
     if not file.is_file():
         raise LMSpecError(f"llamacpp:{path}: no such file; give the path of a .gguf file")
-    with file.open("rb") as stream:
-        if stream.read(4) != b"GGUF":
-            raise LMSpecError(f"llamacpp:{path}: not a GGUF file; convert the model or download its GGUF")
-    return str(file.resolve())
+    try:
+        with file.open("rb") as stream:
+            magic = stream.read(4)
+    except OSError as error:
+        raise LMSpecError(f"llamacpp:{path}: cannot be read ({error.strerror or error})") from error
+    if magic != b"GGUF":
+        raise LMSpecError(f"llamacpp:{path}: not a GGUF file; convert the model or download its GGUF")
+    return str(file.absolute())  # not resolved: parts of a split model are found by this name

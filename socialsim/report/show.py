@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rich import box
 from rich.console import Console, Group, RenderableType
+from rich.markup import escape
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
@@ -20,7 +21,7 @@ def show_dialogue(dialogue: Dialogue, persona: Persona | None, most: int | None 
     """Print a dialogue; at most ``most`` utterances of it."""
     console = Console(highlight=False)
     if persona is not None:
-        console.print(Panel(Text(persona_text(persona)), title=f"Persona {persona.id}", border_style="cyan"))
+        console.print(Panel(Text(persona_text(persona)), title=escape(f"Persona {persona.id}"), border_style="cyan"))
     console.print(dialogue_table(dialogue, most))
     if dialogue.flags:
         console.print(_flags(dialogue.flags))
@@ -30,7 +31,7 @@ def dialogue_table(dialogue: Dialogue, most: int | None = None) -> Table:
     """The turns in two columns: what was said, and what the supporter thought before it."""
     shown = dialogue.turns[:most]
     left = f" (first {len(shown)} of {len(dialogue.turns)})" if len(shown) < len(dialogue.turns) else ""
-    table = Table(title=f"Dialogue {dialogue.id}{left}", box=box.SIMPLE_HEAD, show_lines=True, expand=True)
+    table = Table(title=escape(f"Dialogue {dialogue.id}{left}"), box=box.SIMPLE_HEAD, show_lines=True, expand=True)
     table.add_column("#", justify="right", style="dim", width=3)
     table.add_column("Said", ratio=5)
     table.add_column("Reasoning before the reply", ratio=6)
@@ -54,6 +55,7 @@ def _thought(reasoning: Reasoning | None) -> Text:
         return Text("")
     if reasoning.raw is not None:
         return Text(reasoning.raw, style="dim")
+    lines: list[tuple[Node, str | None]]
     lines = [(node, getattr(reasoning, node)) for node in Node if node is not Node.STRATEGY]
     strategy = " + ".join(map(str, reasoning.strategies))
     if reasoning.purpose:
@@ -76,7 +78,7 @@ def flags_table(run: Path) -> Table:
         kinds.update(found)
         flagged += bool(found)
     reasons = Counter(f"{item.stage}: {item.reason}" for item in read_records(run / "rejected.jsonl", Rejection))
-    table = Table("", "count", title=f"{run.name}: flags and rejections")
+    table = Table("", "count", title=escape(f"{run.name or run}: flags and rejections"))
     table.columns[1].justify = "right"
     table.add_row("dialogues with a flag", f"{flagged:,}")
     for kind, count in kinds.most_common():

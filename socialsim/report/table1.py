@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
+from rich.markup import escape
 from rich.table import Table
 
 from socialsim.schema import Dialogue, Speaker
@@ -78,7 +79,7 @@ def table1(columns: dict[str, CorpusSize]) -> Table:
     table.add_column("")
     shown = columns | {"SSConv*": SSCONV, "ESConv*": ESCONV}
     for name in shown:
-        table.add_column(name, justify="right")
+        table.add_column(escape(name), justify="right")
     for field, label in _LABELS.items():
         table.add_row(label, *(_number(getattr(size, field)) for size in shown.values()))
     return table

@@ -36,6 +36,10 @@ def dialogues(draw: st.DrawFn) -> Dialogue:
     return Dialogue(id=name, persona_id=name, turns=tuple(turns))
 
 
+def _few(values: st.SearchStrategy[str], unique: bool = False) -> st.SearchStrategy[tuple[str, ...]]:
+    return st.lists(values, min_size=1, max_size=3, unique=unique).map(tuple)
+
+
 @st.composite
 def personas(draw: st.DrawFn) -> Persona:
     topic = draw(st.sampled_from(Topic))
@@ -47,10 +51,10 @@ def personas(draw: st.DrawFn) -> Persona:
         occupation=draw(st.sampled_from(OCCUPATIONS)),
         personality=Personality.from_poles([draw(st.sampled_from(poles)) for poles in POLES.values()]),
         topic=topic,
-        subtopics=draw(st.lists(st.sampled_from(canonical_subtopics(topic)), min_size=1, max_size=3, unique=True)),
+        subtopics=draw(_few(st.sampled_from(canonical_subtopics(topic)), unique=True)),
         question=question,
         description=draw(TEXT),
-        emotions=draw(st.lists(WORD, min_size=1, max_size=3)),
+        emotions=draw(_few(WORD)),
         attempts=draw(TEXT),
         goals=draw(TEXT),
         situation=draw(st.none() | TEXT.filter(lambda text: text != question)),

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -194,18 +195,21 @@ VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=5),
     max_leaves=12,
 )
-READERS = [lambda path, kind=kind: read_dialogues(path, kind) for kind in [None, *DialogueFormat]]
-READERS += [lambda path, kind=kind: read_posts(path, kind) for kind in [None, *PostFormat]]
+Reader = Callable[[Path], Iterator[object]]
+READERS: list[Reader] = [partial(read_dialogues, format=kind) for kind in [None, *DialogueFormat]]
+READERS += [partial(read_posts, format=kind) for kind in [None, *PostFormat]]
 
 
 @settings(max_examples=250)
 @given(st.lists(VALUES, max_size=2), st.sampled_from(READERS))
 def test_whatever_json_holds_only_input_errors_come_out(
-    tmp_path_factory: pytest.TempPathFactory, records: list[object], reader: Callable[[Path], Iterator[object]]
+    tmp_path_factory: pytest.TempPathFactory, records: list[object], reader: Reader
 ) -> None:
     path = tmp_path_factory.getbasetemp() / "any.json"
     path.write_text(json.dumps(records), "utf-8")
+    problem = None
     try:
         list(reader(path))
     except InputError as exc:
-        assert "\n" not in str(exc)
+        problem = str(exc)
+    assert problem is None or "\n" not in problem

@@ -94,7 +94,7 @@ def test_detection_goes_by_content_not_by_name(save: Save, profile: dict[str, An
 
 @pytest.mark.parametrize("format", list(PostFormat))
 def test_a_named_format_is_not_second_guessed(save: Save, format: PostFormat) -> None:
-    with pytest.raises(InputError, match="record 1|line 1"):
+    with pytest.raises(InputError, match=r"record 1|line 1"):
         list(read_posts(save("x.json", [{"nothing": 1}]), format))
 
 

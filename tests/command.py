@@ -1,0 +1,72 @@
+"""The `socialsim` command as tests call it, in this process or in one of its own."""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import sys
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+from typing import Any, NamedTuple
+from unittest.mock import patch
+
+from socialsim.cli import main
+from socialsim.journal import read_records
+from socialsim.runfolder import FILES, Manifest
+
+ROOT = Path(__file__).parents[1]
+
+
+class Ended(NamedTuple):
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def problem(self) -> str:
+        """The one line of a command that failed, without its name."""
+        assert self.code != 0, self.out
+        assert self.err.startswith("socialsim: "), self.err
+        assert self.err.count("\n") == 1, self.err
+        return self.err.removeprefix("socialsim: ").rstrip()
+
+
+def socialsim(*arguments: object) -> Ended:
+    """Run the command in this process."""
+    out, err, code = io.StringIO(), io.StringIO(), 0
+    with patch("sys.argv", ["socialsim", *map(str, arguments)]), redirect_stdout(out), redirect_stderr(err):
+        try:
+            main()
+        except SystemExit as end:
+            code = end.code if isinstance(end.code, int) else int(end.code is not None)
+    return Ended(code, out.getvalue(), err.getvalue())
+
+
+def start(*arguments: object, **options: Any) -> subprocess.Popen[str]:
+    """Start the command in a process of its own."""
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
+    return subprocess.Popen([sys.executable, "-m", "socialsim", *map(str, arguments)], env=env, text=True, **streams)
+
+
+def manifest_of(run: Path) -> Manifest:
+    """A run's manifest."""
+    return Manifest.model_validate_json((run / "manifest.json").read_bytes())
+
+
+def ids(run: Path, name: str) -> list[str]:
+    """The ids in a run's file, in order; each line must be valid."""
+    return [record.id for record in read_records(run / f"{name}.jsonl", FILES[name])]
+
+
+def assert_whole(run: Path) -> None:
+    """Every file of a run is valid to the last byte, and nothing is in it twice or ended in two ways."""
+    for name in FILES:
+        assert (run / f"{name}.jsonl").read_bytes()[-1:] in (b"", b"\n")
+        assert len(ids(run, name)) == len(set(ids(run, name)))
+    assert not set(ids(run, "dialogues")) & set(ids(run, "rejected"))
+    manifest = manifest_of(run)
+    assert manifest.counts == {name: len(ids(run, name)) for name in FILES}
