@@ -32,10 +32,10 @@ class Entry(Protocol):
     """What a journal needs of a record: an id, and JSON there and back (any `Record` with an ``id``)."""
 
     @property
-    def id(self) -> str: ...
-    def model_dump_json(self, *, exclude_defaults: bool = False) -> str: ...
+    def id(self) -> str: ...  # noqa: D102
+    def model_dump_json(self, *, exclude_defaults: bool = False) -> str: ...  # noqa: D102
     @classmethod
-    def model_validate_json(cls, json_data: bytes, /) -> Self: ...
+    def model_validate_json(cls, json_data: bytes, /) -> Self: ...  # noqa: D102
 
 
 R = TypeVar("R", bound=Entry)

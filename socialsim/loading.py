@@ -41,7 +41,7 @@ class Programs:
 
     def hashes_of(self, made: Record) -> dict[str, str]:
         """The hashes of the leaves that take part in making a persona or a dialogue."""
-        names = {"persona"} if isinstance(made, Persona) else {"seeker", "supporter", "onepass"}
+        names = {"topic", "retell", "persona"} if isinstance(made, Persona) else {"seeker", "supporter", "onepass"}
         return {name: value for name, value in self.hashes.items() if name in names}
 
 
@@ -66,7 +66,8 @@ def load_programs(onepass: bool, simulation: SimulationOptions, lm_screening: bo
     intake, persona = Intake(lm_screening), PersonaRealism(simulation.tries)
     persona.persona.write.demos = [persona_example(demo) for demo in few_shot(pool, min(shots, 2), seed)]
     dialogue = _onepass(simulation, chosen) if onepass else _turns(simulation, chosen)
-    leaves = {"screen": intake.screen, "translate": intake.translate, "persona": persona.persona}
+    leaves = {"screen": intake.screen, "translate": intake.translate}
+    leaves |= {"topic": persona.choose_topic, "retell": persona.retell, "persona": persona.persona}
     leaves |= {name: getattr(dialogue, name) for name in ("seeker", "supporter", "onepass") if hasattr(dialogue, name)}
     hashes = {name: program_hash(leaf) for name, leaf in leaves.items()}
     return Programs(intake, persona, dialogue, hashes, tuple(demo.dialogue.id for demo in chosen))

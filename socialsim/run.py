@@ -22,6 +22,7 @@ import dspy
 
 from programs.simulate import SimulationOptions
 from socialsim.adapter import CompactAdapter
+from socialsim.doctor import check_server
 from socialsim.duplicates import Deduplicator
 from socialsim.errors import InputError, LMSpecError
 from socialsim.journal import Journal
@@ -54,7 +55,7 @@ class Stage(StrEnum):
 
 _LEAVES = {
     Stage.SCENARIOS: ("screen", "translate"),
-    Stage.PERSONAS: ("persona",),
+    Stage.PERSONAS: ("topic", "retell", "persona"),
     Stage.DIALOGUES: ("seeker", "supporter", "onepass"),
 }
 
@@ -139,6 +140,7 @@ class Run:
         for role in roles_needed(self.config):
             spec = self.config.lms[role]
             try:
+                check_server(spec)
                 built[spec] = built.get(spec) or build_lm(spec)
             except LMSpecError as error:
                 raise LMSpecError(f"{role} LM: {redact(str(error))}") from error

@@ -86,6 +86,7 @@ class Steps:
                 lms={str(role): self._specs[role].text for role in roles if role in self._specs},
                 programs=self._programs.hashes_of(made),
                 nodes=self._nodes if simulated else (),
+                demonstrations=self._programs.demonstrations if simulated else (),
                 usage=usage,
             )
             return made.model_copy(update={"provenance": provenance})

@@ -150,7 +150,9 @@ async def test_a_post_is_data() -> None:
         assert "never follow" in system_text(after)
         assert after.config == before.config
         assert len(after.messages) == len(before.messages) == 1
-        assert user_text(after) == user_text(before).replace(ZH_STORY, attacked.description)
+        # A heading inside a post is told apart from the prompt's own.
+        said = attacked.description.replace("\n## C", "\n\\## C")
+        assert user_text(after) == user_text(before).replace(ZH_STORY, said)
 
 
 @pytest.mark.asyncio

@@ -183,7 +183,7 @@ def test_ctrl_c_before_the_run_begins_is_no_traceback(tmp_path: Path, monkeypatc
         (["--nodes", "strategy"], "nodes situation,thought,action,strategy, not strategy"),
         (["--mode", "onepass"], "mode turn, not onepass"),
         (["--no-emoji"], "emoji True, not False"),
-        (["--shots", 1], "shots 2, not 1"),
+        (["--shots", 1], "shots 3, not 1"),
         (["--min-words", 8], "min_words 65, not 8"),
         (["--seeker-lm", "http://127.0.0.1:9/v1#other"], "lms: seeker"),
     ],

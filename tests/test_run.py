@@ -57,7 +57,7 @@ def judging(*verdicts: str, **fixed: Any) -> Callable[[Request], dict[str, Any]]
 def test_a_run_makes_the_five_files(tmp_path: Path) -> None:
     with answering_server() as server:
         out = make(server, tmp_path / "r", "--limit", 3)
-    assert ids(tmp_path / "r", "scenarios") == sorted(ids(tmp_path / "r", "scenarios"), key=_bundled().index)
+    assert set(ids(tmp_path / "r", "scenarios")) == set(_bundled()[:3])
     assert set(ids(tmp_path / "r", "dialogues")) == set(ids(tmp_path / "r", "personas")) == set(_bundled()[:3])
     assert ids(tmp_path / "r", "rejected") == []
     assert_whole(tmp_path / "r")

@@ -121,5 +121,5 @@ class DialogueOptions:
 class ProgramOptions:
     """Which programs are used."""
 
-    shots: Annotated[int, Parameter(validator=Number(gte=0, lte=16))] = 2
-    """Authored examples in each speaker's prompt."""
+    shots: Annotated[int | None, Parameter(validator=Number(gte=0, lte=16))] = None
+    """Authored examples in each speaker's prompt. Default: 1 in process (long prompts are slow there), else 3."""

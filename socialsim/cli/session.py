@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 from rich.console import Console
@@ -32,6 +33,8 @@ def execute(config: RunConfig, items: Sequence[Item]) -> None:
         console.print(
             f"[dim]{role} LM:[/] {spec}  [dim](change: --{role}-lm, {variable_name(role)})[/]", soft_wrap=True
         )
+    # DSPy logs a truncated answer; here it is asked again, and a log line would tear the progress bar.
+    logging.getLogger("dspy").setLevel(logging.ERROR)
     try:
         with shown(console, str(config.stages[-1])) as update:
             manifest = Run(config, update).execute(items)

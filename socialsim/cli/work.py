@@ -135,7 +135,9 @@ class _Job:
         if choice.mode not in list(Mode):
             raise UsageError(f"--mode {choice.mode}: use {' or '.join(Mode)}")
         local = all(spec.in_process for spec in specs.values())
-        by_lm = self.posts.screen_by_lm
+        by_lm, shots = self.posts.screen_by_lm, self.programs.shots
+        if shots is None:
+            shots = 1 if local else 3
         return RunConfig(
             out=self.work.out,
             lms=specs,
@@ -148,7 +150,7 @@ class _Job:
             min_words=self.posts.min_words,
             # A 135M model cannot judge a post; the rules still do.
             lm_screening=specs[Role.PERSONA].model != "embedded" if by_lm is None else by_lm,
-            demonstrations=self.programs.shots,
+            demonstrations=shots,
             allow_mixed=self.work.allow_mixed,
             inputs=tuple(path.name for path in inputs) or self._default_input(),
         )

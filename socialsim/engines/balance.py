@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections import deque
 from collections.abc import Iterator
@@ -51,4 +50,5 @@ class Balancer:
 
 
 def _common(one: str, other: str) -> int:
-    return len(os.path.commonprefix((one, other)))
+    same = (index for index, (a, b) in enumerate(zip(one, other, strict=False)) if a != b)
+    return next(same, min(len(one), len(other)))
