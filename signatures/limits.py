@@ -14,8 +14,8 @@ from pydantic import Field
 # One word of English prose, foreign names included: letters, with little punctuation around them. So
 # there is no mark-up, no placeholder, no emoji (the closing one is a field of its own), and no run of
 # dots, in which a very small model would otherwise spend minutes.
-_LETTERS = "[A-Za-z0-9À-ɏḀ-ỿ'’]{1,20}"
-_WORD = rf"""(?:[“"($€£]{{0,2}}{_LETTERS}(?:[./:–—-]{_LETTERS}|,[0-9]{{1,3}})*[.,;:!?…%)"”]{{0,3}}|[–—&-])"""
+_LETTERS = "[A-Za-z0-9À-ɏḀ-ỿ'’]{1,18}"
+_WORD = rf"""(?:[“"($€£]{{0,2}}{_LETTERS}(?:[./:–—-]{_LETTERS}|,[0-9]{{1,3}}){{0,3}}[.,;:!?…%)"”]{{0,3}}|[–—&-])"""
 
 
 def prose(description: str, most: int, least: int = 1, start: str = "", end: str = "[.!?]") -> Any:
