@@ -36,7 +36,7 @@ $(VENV)/.light: pyproject.toml constraints.txt | $(BIN)/python
 	@touch $@
 
 $(VENV)/.full: pyproject.toml constraints.txt | $(BIN)/python
-	$(PIP) --editable '.[dev]'
+	$(PIP) --editable '.[dev,train,eval,web]'
 	@touch $@ $(VENV)/.light
 
 $(BIN)/python:
