@@ -15,7 +15,8 @@ from pydantic import Field
 # there is no mark-up, no placeholder, no emoji (the closing one is a field of its own), and no run of
 # dots, in which a very small model would otherwise spend minutes.
 _LETTERS = "[A-Za-z0-9À-ɏḀ-ỿ'’]{1,18}"
-_WORD = rf"""(?:[“"($€£]{{0,2}}{_LETTERS}(?:[./:–—-]{_LETTERS}|,[0-9]{{1,3}}){{0,3}}[.,;:!?…%)"”]{{0,3}}|[–—&-])"""
+_STOP = "(?:[.,;:!?…%]|[.]{3}|[!?]{2})"
+_WORD = rf"""(?:[“"($€£]{{0,2}}{_LETTERS}(?:[./:–—-]{_LETTERS}|,[0-9]{{1,3}}){{0,3}}[)"”]?{_STOP}?[)"”]?|[–—&-])"""
 
 
 def prose(description: str, most: int, least: int = 1, start: str = "", end: str = "[.!?]") -> Any:
