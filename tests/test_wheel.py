@@ -36,8 +36,8 @@ def outside(installed: Path, *command: str) -> str:
 
 def test_bundled_data_travels_in_the_wheel(installed: Path) -> None:
     code = (
-        "import socialsim; from socialsim.resources import *; "
-        "print(socialsim.__file__); print(len(list(demonstrations())), bundled_scenarios().is_file(), compiled_folder().is_dir())"
+        "import socialsim; from socialsim.resources import *; print(socialsim.__file__); "
+        "print(len(list(demonstrations())), bundled_scenarios().is_file(), compiled_folder().is_dir())"
     )
     where, found = outside(installed, "-c", code).splitlines()
     assert where.startswith(str(installed))
