@@ -89,7 +89,8 @@ class OnePass(dspy.Module):
     def _flagged(self, turn: Turn, before: list[Turn], runs: frozenset[tuple[str, ...]]) -> Turn:
         def check(turn: Turn) -> list[Finding]:
             found = check_utterance(turn.text, turn.speaker, before, runs)
-            return found + (check_reasoning(turn, self.options.nodes) if turn.speaker is Speaker.SUPPORTER else [])
+            by_supporter = turn.speaker is Speaker.SUPPORTER
+            return found + (check_reasoning(turn, self.options.nodes, runs) if by_supporter else [])
 
         try:
             return flagged(turn, check, self.options)

@@ -158,7 +158,7 @@ class Simulate(dspy.Module):
             return supporter_turn((await ask(Role.SUPPORTER, self.supporter, allowed=allowed, **inputs)).model_dump())
 
         def check(turn: Turn) -> list[Finding]:
-            return check_utterance(turn.text, Speaker.SUPPORTER, turns, runs) + check_reasoning(turn, nodes)
+            return check_utterance(turn.text, Speaker.SUPPORTER, turns, runs) + check_reasoning(turn, nodes, runs)
 
         return await checked(attempt, check, self.options)
 

@@ -159,8 +159,13 @@ def copy_runs(texts: Iterable[str]) -> frozenset[tuple[str, ...]]:
     return frozenset(run for text in texts for run in ngrams(words(text), _COPIED_RUN))
 
 
-def check_reasoning(turn: Turn, nodes: Sequence[Node]) -> list[Finding]:
-    """Check that a supporter turn carries every node that was asked for, in words; a strategy says its purpose."""
+def check_reasoning(
+    turn: Turn, nodes: Sequence[Node], demonstration_runs: frozenset[tuple[str, ...]] = frozenset()
+) -> list[Finding]:
+    """Check that a supporter turn carries every node that was asked for, in words; a strategy says its purpose.
+
+    Hard: a node is missing. Soft: a node copies a demonstration of the prompt.
+    """
     reasoning = turn.reasoning
     found = []
     for node in nodes:
@@ -168,6 +173,10 @@ def check_reasoning(turn: Turn, nodes: Sequence[Node]) -> list[Finding]:
         unchosen = node is Node.STRATEGY and not turn.strategies
         if unchosen or not value or not words(value) or _PLACEHOLDER.search(value):
             found.append(Finding("reasoning", f"the {node} node is missing or a placeholder", hard=True))
+        elif ngrams(words(value), _COPIED_RUN) & demonstration_runs:
+            found.append(
+                Finding("copied_reasoning", f"{node}: reason about this seeker, not the example's", hard=False)
+            )
     return found
 
 

@@ -238,6 +238,15 @@ def test_a_reply_without_a_strategy_is_hard() -> None:
     assert [finding.kind for finding in check_reasoning(supporter("Why?"), ALL)] == ["reasoning"]
 
 
+@pytest.mark.parametrize("node", ["situation", "thought", "action", "purpose"])
+def test_a_node_copied_from_the_examples_is_flagged(node: str) -> None:
+    copied = "to get from the kettle to the words that were said"
+    turn = supporter("Why?", "Exploration#Question", **{node: copied})
+    (finding,) = check_reasoning(turn, ALL, copy_runs([f"He wants {copied} that night."]))
+    assert (finding.kind, finding.hard) == ("copied_reasoning", False)
+    assert check_reasoning(turn, ALL, copy_runs(["To get from the kettle to the sink."])) == []
+
+
 def test_only_nodes_that_were_asked_for_are_missed() -> None:
     turn = Turn(speaker=SUPPORTER, text="Why?")
     assert check_reasoning(turn, ()) == []
