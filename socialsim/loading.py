@@ -20,6 +20,11 @@ from socialsim.schema import Demonstration, Persona, Record
 # Few-shot turns are taken from the first half of a dialogue: their transcripts are short.
 _EARLY = slice(1, 7)
 
+# The leaf programs of each stage, by name.
+INTAKE_LEAVES = ("screen", "translate")
+PERSONA_LEAVES = ("topic", "retell", "persona")
+DIALOGUE_LEAVES = ("seeker", "supporter", "onepass")
+
 
 @dataclass(frozen=True)
 class Programs:
@@ -41,7 +46,7 @@ class Programs:
 
     def hashes_of(self, made: Record) -> dict[str, str]:
         """The hashes of the leaves that take part in making a persona or a dialogue."""
-        names = {"topic", "retell", "persona"} if isinstance(made, Persona) else {"seeker", "supporter", "onepass"}
+        names = PERSONA_LEAVES if isinstance(made, Persona) else DIALOGUE_LEAVES
         return {name: value for name, value in self.hashes.items() if name in names}
 
 
@@ -68,7 +73,7 @@ def load_programs(onepass: bool, simulation: SimulationOptions, lm_screening: bo
     dialogue = _onepass(simulation, chosen) if onepass else _turns(simulation, chosen)
     leaves = {"screen": intake.screen, "translate": intake.translate}
     leaves |= {"topic": persona.choose_topic, "retell": persona.retell, "persona": persona.persona}
-    leaves |= {name: getattr(dialogue, name) for name in ("seeker", "supporter", "onepass") if hasattr(dialogue, name)}
+    leaves |= {name: getattr(dialogue, name) for name in DIALOGUE_LEAVES if hasattr(dialogue, name)}
     hashes = {name: program_hash(leaf) for name, leaf in leaves.items()}
     return Programs(intake, persona, dialogue, hashes, tuple(demo.dialogue.id for demo in chosen))
 

@@ -27,7 +27,7 @@ from socialsim.duplicates import Deduplicator
 from socialsim.errors import InputError, LMSpecError
 from socialsim.journal import Journal
 from socialsim.lms import LMSpec, build_lm, price, redact
-from socialsim.loading import Programs, load_programs
+from socialsim.loading import DIALOGUE_LEAVES, INTAKE_LEAVES, PERSONA_LEAVES, Programs, load_programs
 from socialsim.meter import Meter
 from socialsim.runfolder import Manifest, RunFolder, Settings
 from socialsim.schema import Dialogue, Persona, Post, Rejection, Role, Scenario
@@ -54,9 +54,9 @@ class Stage(StrEnum):
 
 
 _LEAVES = {
-    Stage.SCENARIOS: ("screen", "translate"),
-    Stage.PERSONAS: ("topic", "retell", "persona"),
-    Stage.DIALOGUES: ("seeker", "supporter", "onepass"),
+    Stage.SCENARIOS: INTAKE_LEAVES,
+    Stage.PERSONAS: PERSONA_LEAVES,
+    Stage.DIALOGUES: DIALOGUE_LEAVES,
 }
 
 
