@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from socialsim.cli.options import ALL_NODES
 from socialsim.cli.work import parse_nodes
 from socialsim.formats import read_dialogues
 from socialsim.formats.ssconv import read_personas
@@ -223,3 +224,7 @@ def test_export_to_an_unknown_format_or_a_file_is_refused(run: Path, tmp_path: P
     assert socialsim("export", run, "--format", "xml").problem == "--format xml: use ssconv or jsonl"
     (tmp_path / "taken").touch()
     assert str(tmp_path / "taken") in socialsim("export", run, "--out", tmp_path / "taken").problem
+
+
+def test_the_default_nodes_are_all_of_them() -> None:
+    assert parse_nodes(ALL_NODES) == tuple(Node)

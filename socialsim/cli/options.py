@@ -9,17 +9,16 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Group, Parameter
 from cyclopts.validators import Number
 
-from socialsim.schema import Node, Role
-
 if TYPE_CHECKING:
     from socialsim.formats.table import Columns
     from socialsim.lms import LMSpec
+    from socialsim.schema import Role
 
 LMS = Group("LMs", sort_key=3)
 POSTS = Group("Posts", sort_key=1)
 DIALOGUES = Group("Dialogues", sort_key=2)
 
-ALL_NODES = ",".join(Node)
+ALL_NODES = "situation,thought,action,strategy"  # written out: the schema takes longer to import than help may take
 
 
 @Parameter(name="*", group=LMS)
@@ -39,6 +38,7 @@ class LMOptions:
     def resolve(self) -> dict[Role, LMSpec]:
         """The spec of each role, from flags, environment and ``socialsim.toml``."""
         from socialsim.config import resolve_lms
+        from socialsim.schema import Role
 
         flags = {None: self.lm, Role.PERSONA: self.persona_lm, Role.SEEKER: self.seeker_lm}
         return resolve_lms(flags | {Role.SUPPORTER: self.supporter_lm})

@@ -10,10 +10,10 @@ import cyclopts
 
 from socialsim.cli.options import DialogueOptions, LMOptions, PostOptions, ProgramOptions, WorkOptions
 from socialsim.errors import InputError, OutputError, UsageError
-from socialsim.schema import Node, Role
 
 if TYPE_CHECKING:
     from socialsim.run import Item, RunConfig, Stage
+    from socialsim.schema import Node
 
 LM_DEFAULT, WORK_DEFAULT, POST_DEFAULT = LMOptions(), WorkOptions(), PostOptions()
 DIALOGUE_DEFAULT, PROGRAM_DEFAULT = DialogueOptions(), ProgramOptions()
@@ -130,6 +130,7 @@ class _Job:
     def _config(self, inputs: Sequence[Path]) -> RunConfig:
         from programs.simulate import SimulationOptions
         from socialsim.run import Mode, RunConfig
+        from socialsim.schema import Role
 
         specs, choice = self.lms.resolve(), self.dialogues
         if choice.mode not in list(Mode):
@@ -194,6 +195,8 @@ def parse_nodes(text: str) -> tuple[Node, ...]:
     Raises:
         UsageError: if a name is no node.
     """
+    from socialsim.schema import Node
+
     names = {name.strip().lower() for name in text.split(",")} - {""}
     if names == {"none"}:
         return ()
