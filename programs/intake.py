@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 import dspy
 
-from programs.ask import BadAnswer, Exhausted, ask, ask_until
 from signatures.intake import Screening, ScreenPost, TranslatePost, Translation, Verdict
+from socialsim.ask import BadAnswer, Exhausted, ask, ask_until
 from socialsim.schema import Original, Post, Rejection, Role, Scenario
 from socialsim.screening import Reason, reject, translation_fault
 from socialsim.text import is_chinese

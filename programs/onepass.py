@@ -9,10 +9,10 @@ from typing import Any
 import dspy
 from pydantic import BaseModel
 
-from programs.ask import BadAnswer, Exhausted, ask
 from programs.simulate import SimulationOptions, demonstration_runs, flagged, stand
 from programs.turn import seeker_turn, supporter_turn
 from signatures.dialogue import onepass_signature
+from socialsim.ask import BadAnswer, Exhausted, ask
 from socialsim.render import persona_text
 from socialsim.schema import Dialogue, Persona, Role, Speaker, Turn
 from socialsim.validation import Finding, check_reasoning, check_utterance

@@ -9,8 +9,8 @@ from typing import Any
 import dspy
 from pydantic import BaseModel, ValidationError
 
-from programs.ask import BadAnswer, ask, ask_until, explain
 from signatures.persona import ChooseTopic, RetellPost, persona_signature
+from socialsim.ask import BadAnswer, ask, ask_until, explain
 from socialsim.schema import Persona, Personality, Role, Scenario
 from socialsim.taxonomy import MIN_AGE, SUBTOPICS, Topic, Trait, canonical_subtopic
 from socialsim.text import words

@@ -14,9 +14,9 @@ from typing import Any
 import dspy
 from pydantic import BaseModel
 
-from programs.ask import BadAnswer, Exhausted, ask
 from programs.turn import ALL_NODES, Seeker, Supporter, seeker_turn, supporter_turn
 from signatures.cues import Pace, allowed_strategies, may_raise_concern, seeker_cue, supporter_cue
+from socialsim.ask import BadAnswer, Exhausted, ask
 from socialsim.render import persona_text, transcript
 from socialsim.schema import Dialogue, Flag, Node, Persona, Role, Speaker, Turn
 from socialsim.taxonomy import MAX_UTTERANCES, MEAN_UTTERANCES, MIN_UTTERANCES

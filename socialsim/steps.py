@@ -9,7 +9,7 @@ from typing import Literal, TypeVar
 import dspy
 from dspy.utils.exceptions import ContextWindowExceededError, LMInvalidRequestError
 
-from programs.ask import Exhausted, RoleError
+from socialsim.ask import Exhausted, RoleError
 from socialsim.errors import LMError
 from socialsim.lms import LMSpec, explain_lm_error
 from socialsim.loading import Programs

@@ -10,9 +10,9 @@ from pathlib import Path
 import dspy
 from pydantic import BaseModel, ValidationError
 
-from programs.ask import explain
 from programs.demonstrations import onepass_example, persona_example, seeker_examples, supporter_examples
 from programs.persona import in_first_person
+from socialsim.ask import explain
 from socialsim.schema import Demonstration, Node, Persona, Speaker
 from socialsim.text import split_emoji
 from socialsim.validation import Finding, check_dialogue, check_reasoning, check_utterance

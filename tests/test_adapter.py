@@ -11,12 +11,12 @@ import pytest
 from dspy.lm15 import Request
 from pydantic import BaseModel
 
-from programs.ask import BadAnswer, ask
 from signatures.dialogue import onepass_signature
 from signatures.persona import ChooseTopic, RetellPost, persona_signature
 from signatures.seeker import seeker_signature
 from signatures.supporter import narrowed, supporter_signature
 from socialsim.adapter import CompactAdapter, response_schema
+from socialsim.ask import BadAnswer, ask
 from socialsim.schema import Node, Role
 from socialsim.taxonomy import Topic
 from tests.scripted import Answer, ScriptedEngine, ScriptedLM, scripted_lm, system_text, user_text

@@ -11,9 +11,9 @@ import pytest
 from dspy.lm15 import RateLimitError
 from rich.console import Console
 
-from programs.ask import RoleError
 from programs.intake import Intake
 from socialsim.adapter import CompactAdapter
+from socialsim.ask import RoleError
 from socialsim.report.funnel import Funnel
 from socialsim.schema import Original, Post, Rejection, Role, Scenario
 from socialsim.screening import Reason

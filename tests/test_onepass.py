@@ -11,12 +11,12 @@ import dspy
 import pytest
 from dspy.lm15 import Request
 
-from programs.ask import Exhausted
 from programs.demonstrations import onepass_example
 from programs.onepass import OnePass, exchange_turns
 from programs.simulate import SimulationOptions
 from signatures.dialogue import onepass_signature
 from socialsim.adapter import CompactAdapter
+from socialsim.ask import Exhausted
 from socialsim.resources import demonstrations
 from socialsim.schema import Dialogue, Node, Role, Speaker
 from tests.samples import persona

@@ -7,9 +7,9 @@ from typing import Any
 import dspy
 import pytest
 
-from programs.ask import Exhausted
 from programs.persona import PersonaRealism, in_first_person, inferred_fields, known_subtopics
 from socialsim.adapter import CompactAdapter
+from socialsim.ask import Exhausted
 from socialsim.schema import Persona, Role, Scenario
 from socialsim.taxonomy import Topic, canonical_subtopics
 from tests.samples import PERSONALITY, POST, scenario

@@ -12,10 +12,10 @@ import dspy
 import pytest
 from dspy.lm15 import Request
 
-from programs.ask import Exhausted
 from programs.demonstrations import seeker_examples, supporter_examples
 from programs.simulate import Simulate, SimulationOptions, demonstration_runs, planned_exchanges
 from socialsim.adapter import CompactAdapter
+from socialsim.ask import Exhausted
 from socialsim.resources import demonstrations
 from socialsim.schema import Dialogue, Node, Role, Speaker
 from socialsim.taxonomy import Strategy

@@ -44,6 +44,22 @@ class LMOptions:
         return resolve_lms(flags | {Role.SUPPORTER: self.supporter_lm})
 
 
+@Parameter(name="*", group=LMS)
+@dataclass(frozen=True)
+class JudgeOptions:
+    """Which LM judges."""
+
+    judge_lm: str | None = None
+    """LM that judges; see `socialsim lms`. Default: embedded, which is too small to judge well."""
+
+    def resolve(self) -> dict[Role, LMSpec]:
+        """The spec of each role; only the judge's can be named here."""
+        from socialsim.config import resolve_lms
+        from socialsim.schema import Role
+
+        return resolve_lms({Role.JUDGE: self.judge_lm})
+
+
 @Parameter(name="*")
 @dataclass(frozen=True)
 class WorkOptions:
