@@ -28,10 +28,14 @@ class PersonaWriter(dspy.Module):
         super().__init__()
         self.write = dspy.Predict(persona_signature(next(iter(Topic))))
 
+    def answer_type(self, topic: str) -> type[BaseModel]:
+        """The type of an answer for a topic."""
+        answer: type[BaseModel] = persona_signature(Topic(topic)).output_fields["answer"].annotation
+        return answer
+
     def _typed(self, topic: str) -> type[dspy.Signature]:
         # Instructions may have been optimised; only the answer's type follows the topic.
-        answer = persona_signature(Topic(topic)).output_fields["answer"].annotation
-        return self.write.signature.with_updated_fields("answer", type_=answer)
+        return self.write.signature.with_updated_fields("answer", type_=self.answer_type(topic))
 
     def forward(self, **inputs: Any) -> dspy.Prediction:
         """Fill in the profile of one post."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
 
 import dspy
 
@@ -14,8 +16,12 @@ from programs.intake import Intake
 from programs.onepass import OnePass
 from programs.persona import PersonaRealism
 from programs.simulate import Simulate, SimulationOptions
-from socialsim.resources import demonstrations
-from socialsim.schema import Demonstration, Persona, Record
+from programs.turn import ALL_NODES
+from socialsim.artifacts import find, load_state, program_of
+from socialsim.errors import UsageError
+from socialsim.lms import LMSpec
+from socialsim.resources import training_demonstrations
+from socialsim.schema import Demonstration, Persona, Record, Role
 
 # Few-shot turns are taken from the first half of a dialogue: their transcripts are short.
 _EARLY = slice(1, 7)
@@ -24,6 +30,13 @@ _EARLY = slice(1, 7)
 INTAKE_LEAVES = ("screen", "translate")
 PERSONA_LEAVES = ("topic", "retell", "persona")
 DIALOGUE_LEAVES = ("seeker", "supporter", "onepass")
+# Who plays a leaf that can be compiled.
+PLAYERS: Final = {
+    "persona": Role.PERSONA,
+    "seeker": Role.SEEKER,
+    "supporter": Role.SUPPORTER,
+    "onepass": Role.SUPPORTER,
+}
 
 
 @dataclass(frozen=True)
@@ -35,7 +48,9 @@ class Programs:
         persona: turns a scenario into a persona.
         dialogue: turns a persona into a dialogue, by turns or in one pass.
         hashes: leaf name to a hash of its instructions and demonstrations.
-        demonstrations: ids of the demonstrations in the dialogue prompts, in one pass of those drawn from.
+        demonstrations: ids of the demonstrations in the dialogue prompts, in one pass of those drawn from;
+            a compiled program's examples are part of its state.
+        compiled: leaf name to the compiled state it was given.
     """
 
     intake: Intake
@@ -43,6 +58,7 @@ class Programs:
     dialogue: Simulate | OnePass
     hashes: dict[str, str]
     demonstrations: tuple[str, ...]
+    compiled: dict[str, Path] = field(default_factory=dict)
 
     def hashes_of(self, made: Record) -> dict[str, str]:
         """The hashes of the leaves that take part in making a persona or a dialogue."""
@@ -56,8 +72,48 @@ def program_hash(module: dspy.Module) -> str:
     return hashlib.sha256(state.encode()).hexdigest()[:12]
 
 
-def load_programs(onepass: bool, simulation: SimulationOptions, lm_screening: bool, shots: int, seed: int) -> Programs:
-    """Build the programs, with ``shots`` authored examples in each speaker's prompt.
+def compiled_states(
+    specs: Mapping[Role, LMSpec], simulation: SimulationOptions, given: Sequence[Path] = (), uncompiled: bool = False
+) -> dict[str, Path]:
+    """Which compiled state each leaf is given: the one named, else the LM's own, else a generic one.
+
+    A speaker's state is made for all nodes and emoji; with others only a named one is asked for, and refused.
+
+    Args:
+        specs: the LM of each role.
+        simulation: nodes and emoji.
+        given: states named by the user.
+        uncompiled: use none.
+
+    Raises:
+        UsageError: if a named state is for no leaf of a run, or two are for one, or it does not fit the options.
+    """
+    if uncompiled:
+        return {}
+    named = [(program_of(path), path) for path in given]
+    names = [name for name, _ in named]
+    plain = simulation.nodes == ALL_NODES and simulation.emoji
+    for name, path in named:
+        if name not in PLAYERS or names.count(name) > 1:
+            raise UsageError(f"--program {path}: {f'two states for {name}' if name in PLAYERS else 'not for a run'}")
+        if name != "persona" and not plain:
+            raise UsageError(f"--program {path}: made for all nodes and emoji; leave out --nodes and --no-emoji")
+    wanted = PLAYERS if plain else {"persona": Role.PERSONA}
+    found = {name: find(name, specs[role]) for name, role in wanted.items() if role in specs}
+    return {name: path for name, path in found.items() if path} | dict(named)
+
+
+def load_programs(
+    onepass: bool,
+    simulation: SimulationOptions,
+    lm_screening: bool,
+    shots: int,
+    seed: int,
+    states: Mapping[str, Path] | None = None,
+) -> Programs:
+    """Build the programs: a compiled state where there is one, else authored examples in the prompt.
+
+    The examples are of the training set, so that held-out scenarios stay unseen.
 
     Args:
         onepass: whether a dialogue is written in one pass.
@@ -65,17 +121,26 @@ def load_programs(onepass: bool, simulation: SimulationOptions, lm_screening: bo
         lm_screening: whether an LM screens posts.
         shots: examples a prompt; 0 for none.
         seed: which examples are taken.
+        states: leaf name to its compiled state.
+
+    Raises:
+        InputError: if a state is foreign or broken.
     """
-    pool = list(demonstrations()) if shots else []
+    pool = training_demonstrations() if shots else []
     chosen = pool if onepass else few_shot(pool, shots, seed)
     intake, persona = Intake(lm_screening), PersonaRealism(simulation.tries)
     persona.persona.write.demos = [persona_example(demo) for demo in few_shot(pool, min(shots, 2), seed)]
     dialogue = _onepass(simulation, chosen) if onepass else _turns(simulation, chosen)
     leaves = {"screen": intake.screen, "translate": intake.translate}
     leaves |= {"topic": persona.choose_topic, "retell": persona.retell, "persona": persona.persona}
-    leaves |= {name: getattr(dialogue, name) for name in DIALOGUE_LEAVES if hasattr(dialogue, name)}
+    speakers = {name: getattr(dialogue, name) for name in DIALOGUE_LEAVES if hasattr(dialogue, name)}
+    leaves |= speakers
+    compiled = {name: path for name, path in (states or {}).items() if name in leaves}
+    for name, path in compiled.items():
+        load_state(leaves[name], path, name)
+    shown = () if speakers.keys() <= compiled.keys() else tuple(demo.dialogue.id for demo in chosen)
     hashes = {name: program_hash(leaf) for name, leaf in leaves.items()}
-    return Programs(intake, persona, dialogue, hashes, tuple(demo.dialogue.id for demo in chosen))
+    return Programs(intake, persona, dialogue, hashes, shown, compiled)
 
 
 def _turns(simulation: SimulationOptions, chosen: Sequence[Demonstration]) -> Simulate:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 from socialsim.lms import Price
 from socialsim.schema import Usage
@@ -25,6 +26,11 @@ class Meter:
     cached_tokens: int = 0
     completion_tokens: int = 0
     cost: float | None = field(default=0.0)
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
+
+    def __deepcopy__(self, _: object) -> Self:
+        """DSPy gives each thread of an optimiser a copy of its tracker; all of them count here."""
+        return self
 
     def add_usage(self, model: str, usage: dict[str, Any]) -> None:
         """Count one answered call (DSPy's tracker protocol)."""
@@ -33,13 +39,14 @@ class Meter:
         self._count(self.prices.get(model), prompt, completion, cached)
 
     def _count(self, price: Price | None, prompt: int, completion: int, cached: int) -> None:
-        self.calls += 1
-        self.prompt_tokens += prompt
-        self.completion_tokens += completion
-        self.cached_tokens += cached
-        # One unknown price makes the sum unknown; it must not read as cheap.
-        known = price is not None and self.cost is not None
-        self.cost = self.cost + price.of(prompt, completion, cached) if known else None  # type: ignore[operator, union-attr]
+        with self._lock:
+            self.calls += 1
+            self.prompt_tokens += prompt
+            self.completion_tokens += completion
+            self.cached_tokens += cached
+            # One unknown price makes the sum unknown; it must not read as cheap.
+            known = price is not None and self.cost is not None
+            self.cost = self.cost + price.of(prompt, completion, cached) if known else None  # type: ignore[operator, union-attr]
         if self.parent is not None:
             self.parent._count(price, prompt, completion, cached)
 

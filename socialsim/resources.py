@@ -8,7 +8,18 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from socialsim.errors import InputError
-from socialsim.schema import Demonstration
+from socialsim.schema import Demonstration, Record
+
+
+class Splits(Record):
+    """Which demonstrations an optimiser learns from, chooses by and is measured on: dialogue ids.
+
+    Stratified by topic. A scenario has one demonstration, so the sets are disjoint by scenario.
+    """
+
+    train: tuple[str, ...]
+    validation: tuple[str, ...]
+    held_out: tuple[str, ...]
 
 
 def _folder(name: str) -> Path:
@@ -39,3 +50,31 @@ def demonstrations() -> Iterator[Demonstration]:
             first = error.errors()[0]
             where = ".".join(str(part) for part in first["loc"])
             raise InputError(path, f"not a demonstration: {f'{where}: ' if where else ''}{first['msg']}") from error
+
+
+def read_splits(path: Path | None = None) -> Splits:
+    """The fixed split of the demonstrations.
+
+    Args:
+        path: another split file; None for the project's own.
+
+    Raises:
+        InputError: if it is not one, or a set is empty or shares an id with another.
+    """
+    file = path or _folder("data") / "splits.json"
+    try:
+        splits = Splits.model_validate_json(file.read_bytes())
+    except (OSError, ValidationError) as error:
+        raise InputError(file, f"not a split file: {str(error).splitlines()[0]}") from error
+    names = [*splits.train, *splits.validation, *splits.held_out]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise InputError(file, f"in two sets, or twice in one: {', '.join(twice)}")
+    if empty := [name for name in Splits.model_fields if not getattr(splits, name)]:
+        raise InputError(file, f"the set {empty[0]} is empty; give it a demonstration")
+    return splits
+
+
+def training_demonstrations() -> list[Demonstration]:
+    """The demonstrations that may stand in a prompt: those of the training set, so that held-out ones stay unseen."""
+    train = set(read_splits().train)
+    return [demo for demo in demonstrations() if demo.dialogue.id in train]

@@ -27,7 +27,14 @@ from socialsim.duplicates import Deduplicator
 from socialsim.errors import InputError, LMSpecError
 from socialsim.journal import Journal
 from socialsim.lms import LMSpec, build_lm, price, redact
-from socialsim.loading import DIALOGUE_LEAVES, INTAKE_LEAVES, PERSONA_LEAVES, Programs, load_programs
+from socialsim.loading import (
+    DIALOGUE_LEAVES,
+    INTAKE_LEAVES,
+    PERSONA_LEAVES,
+    Programs,
+    compiled_states,
+    load_programs,
+)
 from socialsim.meter import Meter
 from socialsim.runfolder import Manifest, RunFolder, Settings
 from socialsim.schema import Dialogue, Persona, Post, Rejection, Role, Scenario
@@ -71,6 +78,8 @@ class RunConfig:
         limit: scenarios (or personas, where a run begins with them) to carry on at most, None for all.
         concurrency: items in flight at once.
         demonstrations: few-shot examples in an uncompiled program's prompt.
+        states: compiled states named by the user; they win over those that are found.
+        uncompiled: use no compiled state.
     """
 
     out: Path
@@ -84,6 +93,8 @@ class RunConfig:
     min_words: int = 65
     lm_screening: bool = True
     demonstrations: int = 2
+    states: tuple[Path, ...] = ()
+    uncompiled: bool = False
     allow_mixed: bool = False
     inputs: tuple[str, ...] = ()
 
@@ -358,7 +369,9 @@ async def _some_done(running: set[asyncio.Task[None]]) -> set[asyncio.Task[None]
 def programs_for(config: RunConfig) -> Programs:
     """The programs a run calls."""
     onepass = config.mode is Mode.ONEPASS
-    return load_programs(onepass, config.simulation, config.lm_screening, config.demonstrations, config.seed)
+    needed = {role: config.lms[role] for role in roles_needed(config)}
+    states = compiled_states(needed, config.simulation, config.states, config.uncompiled)
+    return load_programs(onepass, config.simulation, config.lm_screening, config.demonstrations, config.seed, states)
 
 
 def roles_needed(config: RunConfig) -> tuple[Role, ...]:

@@ -20,7 +20,7 @@ from socialsim.adapter import CompactAdapter
 from socialsim.errors import InputError
 from socialsim.loading import load_programs
 from socialsim.render import persona_text
-from socialsim.resources import demonstrations
+from socialsim.resources import demonstrations, read_splits
 from socialsim.schema import Node
 from tests.samples import persona
 
@@ -129,7 +129,7 @@ def test_programs_name_the_demonstrations_that_are_in_their_prompts() -> None:
 
 
 def test_one_pass_programs_name_the_whole_pool_they_draw_from() -> None:
-    assert len(load_programs(True, SimulationOptions(), False, 1, 0).demonstrations) == len(DEMOS)
+    assert load_programs(True, SimulationOptions(), False, 1, 0).demonstrations == read_splits().train
 
 
 def test_without_shots_there_is_no_demonstration_in_any_prompt() -> None:

@@ -14,9 +14,11 @@ from socialsim.errors import InputError, OutputError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from socialsim.report.analysis import Corpus
     from socialsim.schema import Dialogue, Persona, Record
 
 Turns = Annotated[int | None, Parameter(validator=Number(gte=1))]
+Flag = Annotated[bool, Parameter(negative=())]
 
 
 def register(app: cyclopts.App) -> None:
@@ -74,32 +76,110 @@ def _persona(run: Path, dialogue: Dialogue) -> Persona | None:
     return next((persona for persona in read_records(file, Persona) if persona.id == dialogue.persona_id), None)
 
 
-def stats(*corpora: Path) -> None:
+def stats(
+    *corpora: Path,
+    strategy: Flag = False,
+    realism: Flag = False,
+    coverage: Flag = False,
+    against: Path | None = None,
+) -> None:
     """Print Table 1 of the paper for each corpus, beside the published SSConv and ESConv; then flags and rejections.
+
+    With --strategy, --realism or --coverage it prints those tables instead.
 
     Parameters
     ----------
     corpora
         Run folders or corpus files (SSConv, ESConv, ExTES, AugESC, our JSONL).
+    strategy
+        Which strategies are used when and in what order (Figures 4 and 5), and how far the use is uneven.
+    realism
+        How evenly the seeker speaks, how often it pushes back or agrees, how fast it recovers (needs
+        socialsim[metrics]).
+    coverage
+        How much of its persona a dialogue uses as it goes on (Figure 6); run folders only (needs
+        socialsim[eval]).
+    against
+        A corpus to compare strategy and realism with, such as ESConv.
     """
+    if not corpora:
+        raise UsageError("stats: name a run folder or a corpus file")
+    if against and not (strategy or realism):
+        raise UsageError("stats: --against compares strategy and realism; add --strategy or --realism")
+    if strategy or realism or coverage:
+        _analyse(_labelled(corpora), against, strategy, realism, coverage)
+    else:
+        _sizes(_labelled(corpora))
+
+
+def _labelled(corpora: tuple[Path, ...]) -> dict[str, Path]:
+    names = [path.name for path in corpora]
+    return {path.name if path.name and names.count(path.name) == 1 else str(path): path for path in corpora}
+
+
+def _sizes(corpora: dict[str, Path]) -> None:
     from rich.console import Console
 
     from socialsim.report.show import flags_table
     from socialsim.report.table1 import corpus_size, table1
 
-    if not corpora:
-        raise UsageError("stats: name a run folder or a corpus file")
     console, columns = Console(highlight=False), {}
-    names = [path.name for path in corpora]
-    for path in corpora:
+    for name, path in corpora.items():
         size = corpus_size(_dialogues(path))
         if size is None:
             raise InputError(path, "holds no dialogue yet")
-        columns[path.name if path.name and names.count(path.name) == 1 else str(path)] = size
+        columns[name] = size
     console.print(table1(columns))
-    for path in corpora:
+    for path in corpora.values():
         if path.is_dir():
             console.print(flags_table(path))
+
+
+def _analyse(corpora: dict[str, Path], against: Path | None, strategy: bool, realism: bool, coverage: bool) -> None:
+    from rich.console import Console
+
+    from metrics.coverage import sentence_embeddings
+    from metrics.realism import seeker_facts
+    from metrics.signs import vader
+    from socialsim.report.analysis import Seekers, coverage_tables, realism_tables, strategy_tables
+
+    console = Console(highlight=False)
+    # What can be wrong with an argument is found before the first table.
+    personas = {name: _personas(path) for name, path in corpora.items()} if coverage else {}
+    valence = vader() if realism else None
+    reference = _corpus(_other_name(against, corpora), against) if against else None
+    real = Seekers(reference.name, seeker_facts(reference.dialogues, valence)) if reference and valence else None
+    for name, path in corpora.items():
+        corpus = _corpus(name, path)
+        if strategy:
+            console.print(*strategy_tables(corpus, reference), sep="\n")
+        if valence:
+            console.print(*realism_tables(Seekers(name, seeker_facts(corpus.dialogues, valence)), real), sep="\n")
+        if coverage:
+            console.print(*coverage_tables(corpus, personas[name], sentence_embeddings), sep="\n")
+
+
+def _other_name(path: Path, taken: dict[str, Path]) -> str:
+    return next(name for name in (path.name, str(path), f"{path} (against)") if name and name not in taken)
+
+
+def _corpus(name: str, path: Path) -> Corpus:
+    from socialsim.report.analysis import Corpus
+
+    dialogues = list(_dialogues(path))
+    if not dialogues:
+        raise InputError(path, "holds no dialogue yet")
+    return Corpus(name, dialogues)
+
+
+def _personas(run: Path) -> dict[str, Persona]:
+    from socialsim.journal import read_records
+    from socialsim.schema import Persona
+
+    file = run / "personas.jsonl"
+    if not file.is_file():
+        raise InputError(run, "has no personas.jsonl; --coverage needs a run folder")
+    return {persona.id: persona for persona in read_records(file, Persona)}
 
 
 def export(

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from socialsim.schema import Role
 
 LMS = Group("LMs", sort_key=3)
+MEASURING = Group("Measure a corpus", sort_key=3)  # of commands
 POSTS = Group("Posts", sort_key=1)
 DIALOGUES = Group("Dialogues", sort_key=2)
 
@@ -58,6 +59,26 @@ class JudgeOptions:
         from socialsim.schema import Role
 
         return resolve_lms({Role.JUDGE: self.judge_lm})
+
+
+@Parameter(name="*", group=LMS)
+@dataclass(frozen=True)
+class CompileLMOptions:
+    """Which LM is compiled for, which writes instructions, which judges."""
+
+    lm: str | None = None
+    """LM the program is compiled for; see `socialsim lms`. Default: embedded."""
+    reflection_lm: str | None = None
+    """LM that writes new instructions (mipro, gepa, simba). Default: the same."""
+    judge_lm: str | None = None
+    """LM whose judgement joins the metric. Default: deterministic checks only."""
+
+    def resolve(self) -> dict[Role, LMSpec]:
+        """The spec of each role; ``--lm`` also plays the roles that no flag or setting names."""
+        from socialsim.config import resolve_lms
+        from socialsim.schema import Role
+
+        return resolve_lms({None: self.lm, Role.REFLECTION: self.reflection_lm, Role.JUDGE: self.judge_lm})
 
 
 @Parameter(name="*")
@@ -138,4 +159,8 @@ class ProgramOptions:
     """Which programs are used."""
 
     shots: Annotated[int | None, Parameter(validator=Number(gte=0, lte=16))] = None
-    """Authored examples in each speaker's prompt. Default: 1 in process (long prompts are slow there), else 3."""
+    """Authored examples in an uncompiled prompt. Default: 1 in process (long prompts are slow there), else 3."""
+    program: Annotated[tuple[Path, ...], Parameter(negative=())] = ()
+    """A compiled program to use instead of the LM's own; may be given once for each program."""
+    uncompiled: Annotated[bool, Parameter(negative=())] = False
+    """Use no compiled program."""

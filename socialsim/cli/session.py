@@ -12,9 +12,10 @@ from rich.table import Table
 from socialsim.config import variable_name
 from socialsim.estimate import estimate, open_items
 from socialsim.journal import read_records
+from socialsim.loading import PLAYERS, Programs
 from socialsim.progress import shown
 from socialsim.report.funnel import Funnel
-from socialsim.run import Item, Run, RunConfig, Stage, roles_needed
+from socialsim.run import Item, Mode, Run, RunConfig, Stage, roles_needed
 from socialsim.runfolder import Manifest
 from socialsim.schema import Post, Rejection, Scenario
 from socialsim.screening import screen_by_rule
@@ -37,12 +38,24 @@ def execute(config: RunConfig, items: Sequence[Item]) -> None:
     logging.getLogger("dspy").setLevel(logging.ERROR)
     try:
         with shown(console, str(config.stages[-1])) as update:
-            manifest = Run(config, update).execute(items)
+            run = Run(config, update)
+            for name, line in program_lines(run.programs, config):
+                console.print(f"[dim]{name} program:[/] {escape(line)}", soft_wrap=True)
+            manifest = run.execute(items)
     except KeyboardInterrupt:
         where = escape(str(config.out))
         console.print(f"\nStopped. Nothing is lost: run the same command again to go on in {where}.", soft_wrap=True)
         raise SystemExit(130) from None
     _summary(console, config, manifest)
+
+
+def program_lines(programs: Programs, config: RunConfig) -> list[tuple[str, str]]:
+    """Where each program of a run comes from: a compiled state, or as written."""
+    examples = f"as written, {config.demonstrations} authored example{'s' * (config.demonstrations != 1)}"
+    if config.mode is Mode.ONEPASS:
+        examples = "as written, an authored example drawn for each dialogue" if config.demonstrations else "as written"
+    leaves = [leaf for leaf, role in PLAYERS.items() if role in roles_needed(config) and leaf in programs.hashes]
+    return [(leaf, str(programs.compiled.get(leaf, examples))) for leaf in leaves]
 
 
 def _summary(console: Console, config: RunConfig, manifest: Manifest) -> None:

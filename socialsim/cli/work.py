@@ -152,6 +152,8 @@ class _Job:
             # A 135M model cannot judge a post; the rules still do.
             lm_screening=specs[Role.PERSONA].model != "embedded" if by_lm is None else by_lm,
             demonstrations=shots,
+            states=self.programs.program,
+            uncompiled=self.programs.uncompiled,
             allow_mixed=self.work.allow_mixed,
             inputs=tuple(path.name for path in inputs) or self._default_input(),
         )

@@ -1,0 +1,99 @@
+"""Where a turn stands when it is checked, and how the marks of one rule become a verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import lru_cache
+from math import prod
+
+from metrics.check_words import content_of, definite
+from metrics.verdicts import CheckVerdict, Rule
+from socialsim.schema import Node, Persona, Speaker, Turn
+from socialsim.text import split_emoji
+
+
+@lru_cache(maxsize=16384)
+def plain(text: str) -> str:
+    """An utterance without its closing emoji."""
+    return split_emoji(text).text.strip()
+
+
+@dataclass(frozen=True)
+class Moment:
+    """What a check may look at beside the turn.
+
+    Attributes:
+        history: the turns before it.
+        persona: the seeker's persona, None where there is none.
+        nodes: the reasoning nodes that were asked for; none: those the turn has are checked.
+        copied_from: word runs of the examples in the prompt (see `socialsim.validation.copy_runs`).
+    """
+
+    history: tuple[Turn, ...]
+    persona: Persona | None = None
+    nodes: tuple[Node, ...] = ()
+    copied_from: frozenset[tuple[str, ...]] = frozenset()
+
+    def said_by(self, speaker: Speaker) -> tuple[str, ...]:
+        """The earlier utterances of a speaker, without their closing emoji."""
+        return tuple(plain(turn.text) for turn in self.history if turn.speaker is speaker)
+
+    @property
+    def number(self) -> int:
+        """1-based number of the utterance that is checked."""
+        return len(self.history) + 1
+
+    @property
+    def vocabulary(self) -> frozenset[str]:
+        """The content of everything said so far."""
+        return content_of(turn.text for turn in self.history)
+
+
+@dataclass
+class Marks:
+    """What lowers one rule's score for one turn or dialogue; each mark is a factor from 0 to 1."""
+
+    rule: Rule
+    turn: int | None = None
+    _factors: list[float] = field(default_factory=list)
+    _told: list[tuple[float, str]] = field(default_factory=list)
+
+    def mark(self, score: float, feedback: str) -> None:
+        """Multiply the score by a factor and say why; one of 1 or more changes nothing."""
+        if score < 1:
+            self._factors.append(max(score, 0.0))
+            self.note(score, feedback)
+
+    def note(self, score: float, feedback: str) -> None:
+        """Say why a part that is scored elsewhere has this score."""
+        if feedback:
+            self._told.append((score, feedback))
+
+    def verdict(self, share: float = 1.0) -> CheckVerdict:
+        """The product of all factors and ``share``; feedback names at most two, the gravest first."""
+        score = min(max(share * prod(self._factors), 0.0), 1.0)
+        told = dict.fromkeys(text for _, text in sorted(self._told, key=lambda item: item[0]))
+        return CheckVerdict(rule=self.rule, score=round(score, 4), feedback="; ".join(list(told)[:2]), turn=self.turn)
+
+
+def persona_texts(persona: Persona) -> Iterator[str]:
+    """What a persona tells of its life, without its traits and its feelings."""
+    yield from (persona.question, persona.description, persona.attempts, persona.goals, persona.occupation)
+    optional = (persona.situation, persona.event_time, persona.event_location, persona.event_participants)
+    yield from (text for text in optional if text)
+
+
+def persona_content(persona: Persona) -> frozenset[str]:
+    """The content of a persona's life, age included."""
+    return content_of(persona_texts(persona)) | {str(persona.age)}
+
+
+def persona_definite(persona: Persona) -> frozenset[str]:
+    """The persons, places, times, numbers, acts and things of a persona's life."""
+    return frozenset().union(*map(definite, persona_texts(persona)))
+
+
+def blend(scores: list[float]) -> float:
+    """Half the mean, half the least: one broken part is seen, and every part counts. 1 where there is none."""
+    return (sum(scores) / len(scores) + min(scores)) / 2 if scores else 1.0

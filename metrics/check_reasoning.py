@@ -1,0 +1,154 @@
+"""Whether a reply's reasoning holds: complete, about this seeker, distinct, its own, fit for the moment."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+from rapidfuzz import fuzz
+
+from metrics.check_moment import Marks, Moment, blend
+from metrics.check_seeker import invented_in
+from metrics.check_words import content, content_of, copied_share, shared_run_share, word_set
+from metrics.verdicts import CheckVerdict, Rule
+from socialsim.schema import Node, Reasoning, Speaker, Turn
+from socialsim.taxonomy import Stage, Strategy
+from socialsim.text import words
+
+_THINKING: Final = (Node.SITUATION, Node.THOUGHT, Node.ACTION)
+_GROUND: Final = {0: 0.5, 1: 0.85}  # factor by the content words the three nodes share with the talk
+_RECENT: Final = 6  # turns
+_OWN_VOICE: Final = re.compile(r"(?i)\b(?:i|i'm|i've|i'll|i'd)\b")
+_SEEKER: Final = re.compile(
+    r"(?i)\b(?:he|she|they|him|her|his|hers|them|their|"
+    r"seeker|person|someone|somebody|stranger|visitor|newcomer|user|client)\b"
+)
+# First verbs of a purpose that belong to one strategy and to no other.
+_HALLMARKS: Final[dict[Strategy, frozenset[str]]] = {
+    Strategy.QUESTION: word_set("ask inquire enquire"),
+    Strategy.RESTATEMENT: word_set("restate paraphrase rephrase summarise summarize"),
+    Strategy.SELF_DISCLOSURE: word_set("disclose confess"),
+    Strategy.AFFIRMATION: word_set("affirm praise reassure"),
+    Strategy.SUGGESTIONS: word_set("suggest propose advise"),
+    Strategy.INFORMATION: word_set("inform educate"),
+    Strategy.OTHERS: word_set("greet welcome"),
+}
+
+
+def asked_nodes(turn: Turn, moment: Moment) -> tuple[Node, ...]:
+    """The nodes that are checked: those asked for, else those the turn has."""
+    return moment.nodes or tuple(node for node in Node if node_text(turn.reasoning, node))
+
+
+def node_text(reasoning: Reasoning | None, node: Node) -> str:
+    """The words of a node, empty where it is missing; a strategy's are its purpose."""
+    if reasoning is None:
+        return ""
+    return getattr(reasoning, "purpose" if node is Node.STRATEGY else node.value) or ""
+
+
+def check_reasoning(text: str, turn: Turn, moment: Moment) -> CheckVerdict | None:
+    """Judge the nodes of a reply by its words.
+
+    Args:
+        text: the reply without its closing emoji.
+        turn: the reply with its reasoning.
+        moment: where it stands.
+
+    Returns:
+        The verdict, None where no reasoning was asked for and there is none, or only its raw text is known.
+    """
+    nodes = asked_nodes(turn, moment)
+    raw_only = (
+        turn.reasoning is not None
+        and turn.reasoning.raw is not None
+        and not any(node_text(turn.reasoning, node) for node in Node)
+    )
+    if not nodes or raw_only:
+        return None
+    texts = {node: node_text(turn.reasoning, node) for node in nodes}
+    marks, scores = Marks(Rule.REASONING, moment.number), []
+    for node in nodes:
+        one = Marks(Rule.REASONING)
+        _mark_node(one, node, texts, text, moment)
+        if node is Node.STRATEGY:
+            _mark_strategy(one, turn, moment)
+        verdict = one.verdict()
+        scores.append(verdict.score)
+        if verdict.feedback:
+            marks.note(verdict.score, f"{node}: {verdict.feedback}")
+    _mark_ground(marks, texts, moment)
+    return marks.verdict(blend(scores))
+
+
+def _mark_node(one: Marks, node: Node, texts: Mapping[Node, str], reply: str, moment: Moment) -> None:
+    text = texts[node]
+    if not words(text):
+        one.mark(0.0, "is missing; reason about this seeker in one sentence")
+        return
+    if len(words(text)) < 3:
+        one.mark(0.3, "says too little; write one sentence about this seeker")
+    copied = copied_share(text, moment.copied_from, 8)
+    near = max(0.0, copied_share(text, moment.copied_from, 5) - 0.25)
+    one.mark(1 - max(copied, near), "reason about this seeker, not the example's")
+    _mark_sameness(one, node, texts, reply, moment)
+    if node is not Node.STRATEGY:
+        _mark_subject(one, text, moment)
+
+
+def _mark_sameness(one: Marks, node: Node, texts: Mapping[Node, str], reply: str, moment: Moment) -> None:
+    text = texts[node]
+    for other, words_of_other in texts.items():
+        if other is not node and (alike := _alike(text, words_of_other)) > 0.5:
+            one.mark(1 - alike, f"says the same as the {other}; each node has its own question")
+    if (alike := _alike(text, reply)) > 0.6:
+        one.mark(1 - alike, "repeats the reply; reason before you reply")
+    if shared_run_share(text, moment.said_by(Speaker.SEEKER)) > 0.5:
+        one.mark(0.5, "only repeats the seeker's words; say what follows from them")
+    earlier = [node_text(turn.reasoning, node) for turn in moment.history]
+    if any(said and fuzz.ratio(text.lower(), said.lower()) >= 85 for said in earlier):
+        one.mark(0.2, "was thought before; the talk has moved on")
+
+
+def _alike(one: str, other: str) -> float:
+    """Share of content in common, of the longer text, 0 to 1."""
+    left, right = content(one), content(other)
+    return len(left & right) / max(len(left), len(right)) if left and right else 0.0
+
+
+def _mark_subject(one: Marks, text: str, moment: Moment) -> None:
+    if _OWN_VOICE.search(text) and not _SEEKER.search(text):
+        one.mark(0.6, "speaks of 'I'; write about the seeker, as he, she or they")
+    if strange := invented_in(text, (turn.text for turn in moment.history)):
+        one.mark(0.5, f"speaks of {strange[0]}, which nobody has mentioned")
+
+
+def _mark_ground(marks: Marks, texts: Mapping[Node, str], moment: Moment) -> None:
+    thinking = [texts[node] for node in _THINKING if texts.get(node)]
+    if not thinking or len(moment.history) < 2:
+        return
+    recent = content_of(turn.text for turn in moment.history[-_RECENT:])
+    shared = len(content_of(thinking) & recent)
+    if shared in _GROUND:
+        marks.mark(_GROUND[shared], "name what the seeker told (words of the last turns), not a seeker in general")
+
+
+def _mark_strategy(one: Marks, turn: Turn, moment: Moment) -> None:
+    if not turn.strategies:
+        one.mark(0.3, "no strategy is chosen")
+        return
+    chosen = {choice.strategy for choice in turn.strategies}
+    first = [word for word in words(node_text(turn.reasoning, Node.STRATEGY)) if word != "to"][:1]
+    for strategy, verbs in _HALLMARKS.items():
+        if set(first) & verbs and strategy not in chosen:
+            one.mark(0.6, f"to {first[0]} is the purpose of {strategy}, not of {' and '.join(sorted(chosen))}")
+    _mark_stage(one, {choice.stage for choice in turn.strategies}, moment)
+
+
+def _mark_stage(one: Marks, stages: set[Stage | None], moment: Moment) -> None:
+    told = len(moment.said_by(Speaker.SEEKER))
+    if Stage.ACTION in stages and told < 3:
+        one.mark(0.5, "acts before the seeker has told what happened; explore first")
+    if Stage.COMFORTING in stages and told < 2:
+        one.mark(0.6, "comforts before anything was told; explore first")

@@ -1,0 +1,190 @@
+"""Facts a supporter states although nobody said them (paper: appendix, control rule 3). No LM."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+
+from metrics.consistency_words import COMMON_GUESSES, FEMALE, IMPLIED, MALE, TIME_UNITS, WEEKDAYS
+from metrics.facts import LEAST_SHARED, Fact, Hit, Key, key_of, known_number, name_tokens, same_number
+from metrics.mentions import Number, Reading, bare, read
+
+_SENTENCE = re.compile(r"(?<=[.!?…])\s+")
+# What may follow is a proposal, not a report: its times and durations are the supporter's own.
+_PROPOSES = re.compile(
+    r"(?i)\b(?:try|could|might|may|would|should|can|let|let's|how about|what if|next|tomorrow|tonight|maybe|perhaps|"
+    r"take|give|pick|choose|write|set|ask|tell(?! me)|put|leave|spend|start|say|i'll|i'd|we'll|for instance|until then|"
+    r"ring|promise)\b"
+)
+_OWN_STORY = re.compile(r"(?i)\b(?:i|my|me|we|our)\b")
+_ADDRESSES = re.compile(r"(?i)\byou(?:r|rs|'re|'ve|'d|'ll)?\b")
+_AGE_CUE = re.compile(r"(?i)\b(?:at|aged|turned|turning|age of|you're|you are|being)\s+(?:only |just )?$")
+_SMALL_TALK_DURATIONS = frozenset([2.0, 3.0, 4.0, 5.0, 10.0, 15.0, 20.0, 30.0, 60.0])
+
+
+def leaks_in(text: str, said: Sequence[str], facts: Sequence[Fact]) -> list[tuple[Fact, str]]:
+    """The facts a supporter's text states although nobody said them.
+
+    Everything in ``said``, by anybody, is known, and what it implies ("my parents": a mother).
+    No leaks: everyday words; feelings, which a supporter may read; times and durations of a
+    proposal or of the supporter's own story; a question that guesses a very common relation
+    ("Is it your mother?"). Any other relation presupposed, even in a question, is a leak.
+
+    Args:
+        text: the supporter's utterance.
+        said: every utterance before it.
+        facts: `persona_facts` of the seeker.
+
+    Returns:
+        Each fact once, with the words that state it.
+    """
+    reading = read(text)
+    heard: list[Reading] | None = None
+    found: dict[Key, tuple[Fact, str]] = {}
+    for hit in _stated(reading, tuple(facts)):
+        heard = [read(before) for before in said] if heard is None else heard
+        key = key_of(hit.fact)
+        if key not in found and not _known(hit, key, reading, heard):
+            found[key] = (hit.fact, text[hit.start : hit.end])
+    return list(found.values())
+
+
+def _stated(reading: Reading, facts: tuple[Fact, ...]) -> Iterator[Hit]:
+    """The facts a supporter's text states, whether known or not."""
+    sentences = [read(part) for part in _SENTENCE.split(reading.text)]
+    offsets = _offsets(reading.text, sentences)
+    for fact in facts:
+        key = key_of(fact)
+        if fact.field in ("age", "gender", "occupation"):
+            yield from _profile_hits(fact, reading)
+        elif fact.field == "emotions":
+            continue
+        elif key.number:
+            yield from _number_hits(fact, key.number, reading, sentences, offsets)
+        elif key.name:
+            yield from _name_hits(fact, key.name, reading)
+        elif fact.kind == "relation":
+            yield from _relation_hits(fact, key, reading)
+        else:
+            yield from _phrase_hits(fact, key, sentences, offsets)
+
+
+def _offsets(text: str, sentences: list[Reading]) -> list[int]:
+    offsets, at = [], 0
+    for sentence in sentences:
+        at = text.index(sentence.text, at)
+        offsets.append(at)
+        at += len(sentence.text)
+    return offsets
+
+
+def _number_hits(
+    fact: Fact, number: Number, reading: Reading, sentences: list[Reading], offsets: list[int]
+) -> Iterator[Hit]:
+    for other in reading.numbers:
+        if not same_number(number, other):
+            continue
+        sentence = next(s for s, at in zip(sentences, offsets, strict=True) if at <= other.start < at + len(s.text))
+        if _soft(other) and _own_talk(sentence.text):
+            continue
+        yield Hit(fact, other.start, with_units(reading, other))
+
+
+def _soft(number: Number) -> bool:
+    """Times and lengths of time that turn up in anybody's talk."""
+    if number.kind == "clock" or (number.kind == "date" and number.value in WEEKDAYS):
+        return True
+    return number.kind == "count" and number.value in _SMALL_TALK_DURATIONS and bool(number.units & TIME_UNITS)
+
+
+def _own_talk(sentence: str) -> bool:
+    own_story = _OWN_STORY.search(sentence) and not _ADDRESSES.search(sentence)
+    return bool(own_story or _PROPOSES.search(sentence))
+
+
+def with_units(reading: Reading, number: Number) -> int:
+    """Where a number ends with the word it counts."""
+    ends = [token.end for token in reading.tokens if number.end < token.start < number.end + 2]
+    return ends[0] if ends and number.units else number.end
+
+
+def _name_hits(fact: Fact, wanted: frozenset[str], reading: Reading) -> Iterator[Hit]:
+    for token in name_tokens(reading):
+        if bare(token) in wanted:
+            yield Hit(fact, token.start, token.end)
+
+
+def _relation_hits(fact: Fact, key: Key, reading: Reading) -> Iterator[Hit]:
+    if key.relation:
+        for relation in reading.relations:
+            named = fact.field == "event_participants" and relation.owner == "the"
+            if relation.name == key.relation and (relation.owner == "your" or named):
+                yield Hit(fact, relation.start, relation.end)
+    else:
+        for before, token in zip(reading.tokens, reading.tokens[1:], strict=False):
+            if token.stem in key.stems and before.lower in ("the", "your", "that", "this"):
+                yield Hit(fact, before.start, token.end)
+
+
+def _phrase_hits(fact: Fact, key: Key, sentences: list[Reading], offsets: list[int]) -> Iterator[Hit]:
+    for sentence, offset in zip(sentences, offsets, strict=True):
+        if len(key.stems & sentence.stems) >= LEAST_SHARED:
+            places = [token for token in sentence.tokens if token.stem in key.stems]
+            yield Hit(fact, offset + places[0].start, offset + places[-1].end)
+
+
+def _profile_hits(fact: Fact, reading: Reading) -> Iterator[Hit]:
+    if fact.field == "age":
+        for number in reading.numbers:
+            old = {"year", "old"} <= number.units
+            if number.value == float(fact.text) and (old or _AGE_CUE.search(reading.text[: number.start])):
+                yield Hit(fact, number.start, number.end)
+    else:
+        for found in _profile_pattern(fact).finditer(reading.text):
+            yield Hit(fact, found.start(), found.end())
+
+
+@lru_cache(maxsize=256)
+def _profile_pattern(fact: Fact) -> re.Pattern[str]:
+    """The seeker addressed as what they are: "as a nurse", "you are a man"."""
+    nouns = (FEMALE if fact.text == "Female" else MALE) if fact.field == "gender" else [fact.text.lower()]
+    noun = f"(?:{'|'.join(nouns)})"
+    return re.compile(
+        rf"(?i)\b(?:as|being|you're|you are) an? (?:\w+ )?{noun}\b(?!,? (?:i|we|my|or)\b)|\b{noun} like you\b"
+    )
+
+
+def _known(hit: Hit, key: Key, reading: Reading, heard: list[Reading]) -> bool:
+    fact = hit.fact
+    if fact.field == "age":
+        return any(number.value == float(fact.text) for before in heard for number in before.numbers)
+    if fact.field == "gender":
+        return any(before.lowers & set(FEMALE if fact.text == "Female" else MALE) for before in heard)
+    if fact.field == "occupation":
+        return any(word[:4] == token[:4] for word in key.stems for before in heard for token in before.stems)
+    if key.number:
+        return known_number(key.number, heard)
+    if key.name:
+        return any((key.name | fact.told_by) & before.lowers for before in heard)
+    if fact.kind == "relation" and key.relation:
+        return _relation_known(hit, key, reading, heard)
+    stated = key.stems & frozenset(token.stem for token in reading.tokens if hit.start <= token.start < hit.end)
+    fresh = stated.difference(*(before.stems for before in heard))
+    return len(fresh) < (1 if fact.kind == "relation" else LEAST_SHARED)
+
+
+def _relation_known(hit: Hit, key: Key, reading: Reading, heard: list[Reading]) -> bool:
+    implied = IMPLIED.get(key.relation, frozenset())
+    for before in heard:
+        if implied & (before.lowers | before.stems) or any(r.name == key.relation for r in before.relations):
+            return True
+        if any(relation.name in implied or _by_marriage(key.relation, relation.name) for relation in before.relations):
+            return True
+    asks = "?" in reading.text[hit.end :].split(".")[0]
+    plural = reading.text[hit.start : hit.end].lower().endswith(("friends", "colleagues", "parents"))
+    return plural or (asks and key.relation in COMMON_GUESSES)
+
+
+def _by_marriage(name: str, other: str) -> bool:
+    return name in ("husband", "wife") and other.endswith("-in-law")

@@ -1,0 +1,288 @@
+"""What a text mentions: words in their base form, numbers with units, names, relations. No LM.
+
+Numbers are read whether written in digits or in words ("twenty-seven" is 27, "half past three"
+is 3.5 on the clock), with the nouns they count. A reading is cached: a dialogue is read again
+at each turn.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Literal, NamedTuple
+
+from metrics.consistency_words import (
+    BOUNDARY,
+    CALENDAR,
+    CLOCK_CUES,
+    EVERYDAY,
+    NEVER_NAMES,
+    NUMBER_WORDS,
+    ORDINALS,
+    RELATIONS,
+    SCALES,
+    STOP,
+    UNIT_TWINS,
+)
+
+_TOKEN = re.compile(r"\d+(?:[.,:]\d+)*|[^\W\d_]+(?:['’][^\W\d_]+)*")
+_PLURAL = (("ies", "y", 5), ("ches", "ch", 6), ("shes", "sh", 6), ("s", "", 4))
+_VERBAL = (("ied", "y", 5), ("ing", "", 6), ("ed", "", 5))
+_IRREGULAR = {"wives": "wife", "men": "man", "women": "woman", "died": "die", "dying": "die", "lying": "lie"}
+_CLOSE_GAP = re.compile(r"[ \-–]+$")
+_SENTENCE_GAP = re.compile(r"[^\w\s,'’\-–&/)]")
+_MERIDIEM = re.compile(r"\s?[ap]\.?m\b|\s+(?:at night|in the (?:morning|afternoon|evening))\b", re.I)
+
+EVERYDAY_WORDS = frozenset(EVERYDAY)
+
+
+class Token(NamedTuple):
+    """A word or a figure: lower case, base form, place in the text, whether it opens a sentence."""
+
+    lower: str
+    stem: str
+    start: int
+    end: int
+    opens: bool
+    capital: bool
+
+
+class Number(NamedTuple):
+    """A quantity: its value, what it counts (base forms), its kind, and its words in the text."""
+
+    value: float
+    units: frozenset[str]
+    kind: Literal["count", "clock", "date", "year", "ordinal"]
+    start: int
+    end: int
+
+
+class Relation(NamedTuple):
+    """A relation noun by its class ("mother" for mum), whose it is, and its place in the text."""
+
+    name: str
+    owner: str
+    start: int
+    end: int
+
+
+class Reading(NamedTuple):
+    """A text as this module sees it. ``lowers`` and ``stems`` are sets of words and base forms."""
+
+    text: str
+    tokens: tuple[Token, ...]
+    lowers: frozenset[str]
+    stems: frozenset[str]
+    numbers: tuple[Number, ...]
+    relations: tuple[Relation, ...]
+
+
+@lru_cache(maxsize=65536)
+def fold(word: str) -> str:
+    """Lower case without accents: "Jürgen" and "Jurgen" are one name."""
+    plain = unicodedata.normalize("NFKD", word.lower().replace("’", "'").replace("ł", "l"))
+    return "".join(character for character in plain if not unicodedata.combining(character))
+
+
+@lru_cache(maxsize=65536)
+def stem(word: str) -> str:
+    """Base form of a word: no possessive, plural, -ing or -ed; equal for variants, not always a word."""
+    word = re.sub(r"'s?$", "", word.lower())
+    word = _IRREGULAR.get(word, word)
+    for endings in (_PLURAL, _VERBAL):
+        for suffix, new, least in endings:
+            if word.endswith(suffix) and len(word) >= least and not word.endswith(("ss", "us", "is")):
+                word = word[: -len(suffix)] + new
+                break
+    word = word.rstrip("e") if len(word) > 3 else word
+    if len(word) > 3 and word[-1] == word[-2]:
+        word = word[:-1]
+    return word[:-1] + "i" if word.endswith("y") and len(word) > 3 else word
+
+
+@lru_cache(maxsize=16384)
+def read(text: str) -> Reading:
+    """Read a text once; later calls with the same text are free."""
+    tokens = tuple(_tokens(text))
+    return Reading(
+        text,
+        tokens,
+        frozenset(bare(token) for token in tokens),
+        frozenset(token.stem for token in tokens),
+        tuple(_numbers(text, tokens)),
+        tuple(_relations(text, tokens)),
+    )
+
+
+def bare(token: Token) -> str:
+    """The word without a possessive ending."""
+    return token.lower[:-2] if token.lower.endswith("'s") else token.lower.rstrip("'")
+
+
+def _tokens(text: str) -> Iterator[Token]:
+    end = 0
+    for found in _TOKEN.finditer(text):
+        word = found.group()
+        opens = end == 0 or bool(_SENTENCE_GAP.search(text, end, found.start()))
+        end = found.end()
+        lower = fold(word)
+        yield Token(lower, stem(lower), found.start(), end, opens, word[0].isupper())
+
+
+def _adjacent(text: str, left: Token, right: Token) -> bool:
+    return bool(_CLOSE_GAP.match(text[left.end : right.start]))
+
+
+def _numbers(text: str, tokens: tuple[Token, ...]) -> Iterator[Number]:
+    at = 0
+    while at < len(tokens):
+        token = tokens[at]
+        if date := _date(tokens, at):
+            yield date
+        elif (ordinal := _ordinal(token.lower)) is not None:
+            yield Number(ordinal, _units(text, tokens, at), "ordinal", token.start, token.end)
+        elif token.lower in NUMBER_WORDS or token.lower[0].isdigit():
+            value, last = _value(text, tokens, at)
+            if value > 1 and token.lower != "second":
+                yield _quantity(text, tokens, at, last, value)
+            at = last
+        at += 1
+
+
+def _date(tokens: tuple[Token, ...], at: int) -> Number | None:
+    token = tokens[at]
+    index = CALENDAR.get(token.lower) or CALENDAR.get(re.sub(r"'?s$", "", token.lower))
+    # "may" and "march" are words too; only a capital within a sentence makes them months.
+    if index is None or (token.lower in ("may", "march") and (token.opens or not token.capital)):
+        return None
+    return Number(float(index), frozenset(), "date", token.start, token.end)
+
+
+def _ordinal(word: str) -> float | None:
+    if found := re.fullmatch(r"(\d+)(?:st|nd|rd|th)", word):
+        return float(found.group(1))
+    return ORDINALS.get(word)
+
+
+def _value(text: str, tokens: tuple[Token, ...], at: int) -> tuple[float, int]:
+    """The number that starts at a token, and the index of its last token."""
+    total, current, last = 0.0, 0.0, at
+    for index in range(at, len(tokens)):
+        word = tokens[index].lower
+        if index > at and not _adjacent(text, tokens[index - 1], tokens[index]):
+            break
+        if word in SCALES and index > at:
+            current *= SCALES[word]
+            if word != "hundred":
+                total, current = total + current, 0.0
+        elif word == "and" and index > at and tokens[index - 1].lower in SCALES:
+            continue
+        elif (value := _simple(word)) is not None and _extends(current, value, index > at):
+            current += value
+        else:
+            break
+        last = index
+    return total + current, last
+
+
+def _simple(word: str) -> float | None:
+    if word[0].isdigit():
+        hour, _, minutes = word.replace(",", "").partition(":")
+        return float(hour) + (float(minutes[:2]) / 60 if minutes[:2].isdigit() else 0) if _plain(hour) else None
+    return NUMBER_WORDS.get(word)
+
+
+def _plain(figure: str) -> bool:
+    return figure.count(".") <= 1
+
+
+def _extends(current: float, value: float, later: bool) -> bool:
+    """Whether a number word continues the number before it: "twenty" "seven", not "four" "six"."""
+    if not later or current == 0:
+        return True
+    tens_open = current % 100 >= 20 and current % 10 == 0
+    return (value < 10 and tens_open) or (value < 100 and current % 100 == 0)
+
+
+def _quantity(text: str, tokens: tuple[Token, ...], at: int, last: int, value: float) -> Number:
+    start, end = tokens[at].start, tokens[last].end
+    before = tokens[at - 1].lower if at else ""
+    units = _units(text, tokens, last)
+    if before == "past" and at > 1 and tokens[at - 2].lower in ("half", "quarter"):
+        return Number(value + (0.5 if tokens[at - 2].lower == "half" else 0.25), frozenset(), "clock", start, end)
+    if ":" in text[start:end] or units & {"o'clock", "o'clocks"} or _MERIDIEM.match(text, end):
+        return Number(value, frozenset(), "clock", start, end)
+    if not units and value <= 24 and before in CLOCK_CUES:
+        return Number(value, frozenset(), "clock", start, end)
+    if not units and 1900 <= value <= 2100 and text[start].isdigit():
+        return Number(value, frozenset(), "year", start, end)
+    money = {"money"} if start and text[start - 1] in "$£€¥₱₹" else set()
+    percent = {"percent"} if text[end : end + 1] == "%" else set()
+    return Number(value, units | money | percent, "count", start, end)
+
+
+def _units(text: str, tokens: tuple[Token, ...], last: int) -> frozenset[str]:
+    """The nouns a number counts: up to three content words right after it."""
+    found = []
+    for index in range(last + 1, min(last + 4, len(tokens))):
+        word = tokens[index]
+        if not _adjacent(text, tokens[index - 1], word) or word.lower in STOP or _simple(word.lower) is not None:
+            break
+        found.append(UNIT_TWINS.get(word.stem, word.stem))
+    return frozenset(found)
+
+
+def _relations(text: str, tokens: tuple[Token, ...]) -> Iterator[Relation]:
+    for at, token in enumerate(tokens):
+        name = RELATIONS.get(token.lower) or RELATIONS.get(re.sub(r"(?:'s|s'?)$", "", token.lower))
+        if name is None:
+            continue
+        law = [part.lower for part in tokens[at + 1 : at + 3]] in (["in", "law"], ["in", "laws"])
+        end = tokens[at + 2].end if law else token.end
+        start, owner = _owner(text, tokens, at)
+        yield Relation(f"{name}-in-law" if law else name, owner, start, end)
+
+
+def _owner(text: str, tokens: tuple[Token, ...], at: int) -> tuple[int, str]:
+    """The determiner of a noun, at most three words before it, and where it starts."""
+    for index in range(at - 1, max(at - 5, -1), -1):
+        gap = text[tokens[index].end : tokens[index + 1].start]
+        if re.search(r"[^\s\-–]", gap) or tokens[index].lower.endswith("'s"):
+            break
+        if tokens[index].lower in ("my", "our", "your", "his", "her", "their", "the", "a", "an", "no", "any"):
+            return tokens[index].start, tokens[index].lower
+        if tokens[index].lower in BOUNDARY:
+            break
+    return tokens[at].start, ""
+
+
+def names(reading: Reading) -> Iterator[tuple[Token, ...]]:
+    """Runs of capitalised words that are not sentence starts or common words ("San Rafael").
+
+    A sentence start counts where the same word is capitalised within another sentence, or where
+    it is no word of everyday talk and never written small ("Mizuki, a nurse, noticed").
+    """
+    small = {token.lower for token in reading.tokens if not token.capital}
+    run: list[Token] = []
+    for token in reading.tokens:
+        fits = token.capital and is_name(token) and not (token.opens and _may_be_small(token, small))
+        if run and not (fits and _adjacent(reading.text, run[-1], token)):
+            yield tuple(run)
+            run = []
+        if fits:
+            run.append(token)
+    if run:
+        yield tuple(run)
+
+
+def _may_be_small(token: Token, small: set[str]) -> bool:
+    word = bare(token)
+    return word in small or word in STOP or word in EVERYDAY_WORDS
+
+
+def is_name(token: Token) -> bool:
+    """Whether a capitalised token can be a name: no calendar word, relation, contraction or common word."""
+    word = bare(token)
+    return not ("'" in word or word in NEVER_NAMES or word in RELATIONS or word in CALENDAR or word in NUMBER_WORDS)

@@ -1,0 +1,258 @@
+"""The rubric judge (paper: "Quality", Tables 2 and 11): six dimensions, 0 to 3, by an LM that must quote.
+
+A malformed verdict is an error that is counted, what an LM cannot score is missing; neither
+becomes a number. An LM's scores are no human ratings: `calibration_note` says what is known of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from hashlib import sha256
+from statistics import fmean, stdev, variance
+from typing import Any, NamedTuple, Self
+
+import dspy
+from pydantic import Field, model_validator
+
+from metrics.calibrations import UNCALIBRATED, calibration_note, is_calibrated
+from metrics.quotes import occurs
+from signatures.judge import Dimension, Evidence, JudgeDialogue, Judgement, guide_text
+from socialsim.ask import BadAnswer, Exhausted, ask, ask_until
+from socialsim.schema import Dialogue, Record, Role, Turn, Usage
+
+__all__ = [
+    "UNCALIBRATED",
+    "Cell",
+    "Dimension",
+    "Evidence",
+    "Judged",
+    "Malformed",
+    "RubricJudge",
+    "RubricLeaf",
+    "RubricVerdict",
+    "Score",
+    "calibration_note",
+    "is_calibrated",
+    "judge_inputs",
+    "table_row",
+]
+
+
+class Score(Record):
+    """One judgement; ``score`` is None where the judge said that it cannot be scored (missing)."""
+
+    dimension: Dimension
+    sample: int = Field(ge=1)
+    score: int | None = Field(ge=0, le=3)
+    discussion: str
+    evidence: tuple[Evidence, ...] = ()
+
+
+class Malformed(Record):
+    """A judgement that was given up: what was wrong with each answer, in order."""
+
+    dimension: Dimension
+    sample: int = Field(ge=1)
+    reasons: tuple[str, ...] = Field(min_length=1)
+
+
+class RubricVerdict(Record):
+    """Everything one judge said of one dialogue: of each dimension and sample a score or an error.
+
+    Attributes:
+        id: id of the dialogue.
+        text: digest of what was judged (see `text_digest`).
+        judge: spec of the LM.
+        program: hash of the judge's instructions and demonstrations.
+        k: samples of each dimension.
+        calibrated: whether this judge's agreement with people was known when it judged.
+        retried: malformed answers that were asked again, those of ``errors`` included.
+        usage: what the verdict cost.
+    """
+
+    id: str
+    text: str
+    judge: str
+    program: str
+    k: int = Field(ge=1)
+    calibrated: bool
+    scores: tuple[Score, ...] = ()
+    errors: tuple[Malformed, ...] = ()
+    retried: int = 0
+    usage: Usage = Usage()
+
+    @model_validator(mode="after")
+    def _each_once(self) -> Self:
+        items: tuple[Score | Malformed, ...] = (*self.scores, *self.errors)
+        there = sorted((item.dimension, item.sample) for item in items)
+        if there != sorted((dimension, sample) for dimension in Dimension for sample in range(1, self.k + 1)):
+            raise ValueError(f"not one score or error for each dimension and each of {self.k} samples")
+        return self
+
+    def samples(self, dimension: Dimension) -> tuple[int, ...]:
+        """The scores of a dimension; missing ones and errors are left out."""
+        return tuple(item.score for item in self.scores if item.dimension is dimension and item.score is not None)
+
+    def mean(self, dimension: Dimension) -> float | None:
+        """Mean score of a dimension over its samples, 0 to 3; None where none was scored."""
+        scores = self.samples(dimension)
+        return fmean(scores) if scores else None
+
+
+class RubricLeaf(dspy.Module):
+    """Inputs: dialogue, dimension, correction (see `judge_inputs`); answer: a `Judgement`. The leaf to compile."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.judge = dspy.Predict(JudgeDialogue)
+
+    def forward(self, **inputs: Any) -> dspy.Prediction:
+        """Judge one dimension."""
+        return self.judge(**inputs)
+
+    async def aforward(self, **inputs: Any) -> dspy.Prediction:
+        """The same, asynchronously."""
+        return await self.judge.acall(**inputs)
+
+
+class Judged(NamedTuple):
+    """What a judge made of a dialogue, before it is signed."""
+
+    scores: tuple[Score, ...]
+    errors: tuple[Malformed, ...]
+    retried: int
+
+
+class RubricJudge(dspy.Module):
+    """Judge a dialogue by all six dimensions, one call each; nothing but what was said is shown.
+
+    Args:
+        leaf: the leaf program, compiled or not.
+        tries: answers asked for at most before a judgement is given up.
+    """
+
+    def __init__(self, leaf: RubricLeaf | None = None, tries: int = 3) -> None:
+        super().__init__()
+        self.leaf = leaf or RubricLeaf()
+        self.tries = tries
+
+    async def aforward(self, dialogue: Dialogue, k: int = 1) -> Judged:
+        """Judge each dimension ``k`` times, one call after another, so that a prompt cache serves all but the first.
+
+        Raises:
+            RoleError: if the judge LM did not answer.
+        """
+        scores: list[Score] = []
+        errors: list[Malformed] = []
+        retries: list[str] = []
+        for dimension in Dimension:
+            for sample in range(1, k + 1):
+                try:
+                    scores.append(await self._score(dialogue, dimension, sample, retries))
+                except Exhausted as error:
+                    errors.append(Malformed(dimension=dimension, sample=sample, reasons=error.reasons))
+        return Judged(tuple(scores), tuple(errors), len(retries))
+
+    async def _score(self, dialogue: Dialogue, dimension: Dimension, sample: int, retries: list[str]) -> Score:
+        async def attempt(correction: str) -> Judgement:
+            try:
+                answer = await ask(Role.JUDGE, self.leaf, **judge_inputs(dialogue, dimension, correction))
+                return checked(answer, dialogue.turns)
+            except BadAnswer as error:
+                retries.append(str(error))
+                raise
+
+        given = await ask_until(attempt, self.tries)
+        return Score(dimension=dimension, sample=sample, **dict(given))
+
+
+def numbered(turns: Sequence[Turn]) -> str:
+    """The utterances with their numbers, one a line; reasoning is never shown."""
+    said = (" ".join(turn.text.split()) for turn in turns)  # a line break could forge another utterance
+    return "\n".join(
+        f"{i}. {turn.speaker.capitalize()}: {text}" for i, (turn, text) in enumerate(zip(turns, said, strict=True), 1)
+    )
+
+
+def text_digest(dialogue: Dialogue) -> str:
+    """Twelve hex digits that change with what is judged of a dialogue."""
+    return sha256(numbered(dialogue.turns).encode()).hexdigest()[:12]
+
+
+def judge_inputs(dialogue: Dialogue, dimension: Dimension, correction: str = "") -> dict[str, str]:
+    """The leaf's inputs."""
+    return {"dialogue": numbered(dialogue.turns), "dimension": guide_text(dimension), "correction": correction}
+
+
+def checked(answer: Judgement, turns: Sequence[Turn]) -> Judgement:
+    """The answer, if its evidence is in the dialogue; what is missing needs none, and loses what is not there.
+
+    Raises:
+        BadAnswer: if a score has no evidence, or evidence that does not occur where it is said to.
+    """
+    faults = [_fault(item, turns) for item in answer.evidence]
+    if answer.score is None:
+        kept = tuple(item for item, fault in zip(answer.evidence, faults, strict=True) if not fault)
+        return answer.model_copy(update={"evidence": kept})
+    if not answer.evidence:
+        raise BadAnswer("evidence: a score needs 1 to 3 quotes, each with the number of its utterance")
+    if any(faults):
+        raise BadAnswer("; ".join(fault for fault in faults if fault))
+    return answer
+
+
+def _fault(evidence: Evidence, turns: Sequence[Turn]) -> str:
+    number = evidence.utterance
+    if number > len(turns):
+        return f"evidence: there is no utterance {number}; the last one is {len(turns)}"
+    if occurs(evidence.quote, turns[number - 1].text):
+        return ""
+    elsewhere = next((i for i, turn in enumerate(turns, 1) if occurs(evidence.quote, turn.text)), None)
+    where = f"it is in utterance {elsewhere}" if elsewhere else "copy the words exactly"
+    quote = " ".join(evidence.quote.split())[:80]
+    return f"evidence: '{quote}' is not in utterance {number}; {where}"
+
+
+class Cell(NamedTuple):
+    """One dimension of one corpus; ``scored + missing + errors`` is dialogues times samples.
+
+    Attributes:
+        mean: mean over dialogues of the mean over samples, 0 to 3; None where nothing was scored.
+        spread: standard deviation between the dialogues' means; None below two dialogues.
+        sample_spread: standard deviation between the samples of a dialogue, pooled over dialogues (root of the
+            mean variance); None where no dialogue has two scores.
+        dialogues: dialogues with a score.
+        scored: judgements with a score.
+        missing: judgements the judge could not score.
+        errors: judgements given up as malformed.
+    """
+
+    mean: float | None
+    spread: float | None
+    sample_spread: float | None
+    dialogues: int
+    scored: int
+    missing: int
+    errors: int
+
+
+def table_row(verdicts: Iterable[RubricVerdict]) -> dict[Dimension, Cell]:
+    """The row of Table 2 that a corpus's verdicts make."""
+    given = list(verdicts)
+    return {dimension: _cell(given, dimension) for dimension in Dimension}
+
+
+def _cell(verdicts: Sequence[RubricVerdict], dimension: Dimension) -> Cell:
+    samples = [scores for verdict in verdicts if (scores := verdict.samples(dimension))]
+    means = [fmean(scores) for scores in samples]
+    variances = [variance(scores) for scores in samples if len(scores) > 1]
+    items = [item for verdict in verdicts for item in verdict.scores if item.dimension is dimension]
+    return Cell(
+        mean=fmean(means) if means else None,
+        spread=stdev(means) if len(means) > 1 else None,
+        sample_spread=fmean(variances) ** 0.5 if variances else None,
+        dialogues=len(samples),
+        scored=sum(map(len, samples)),
+        missing=sum(item.score is None for item in items),
+        errors=sum(item.dimension is dimension for verdict in verdicts for item in verdict.errors),
+    )

@@ -1,0 +1,156 @@
+"""DSPy's optimisers, each with the few settings that matter here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import dspy
+
+from socialsim.compile.metric import Metric
+from socialsim.errors import UsageError
+
+Examples = list[dspy.Example]
+
+
+class Optimizer(StrEnum):
+    """Names on the command line."""
+
+    LABELED = "labeled"
+    BOOTSTRAP = "bootstrap"
+    MIPRO = "mipro"
+    GEPA = "gepa"
+    SIMBA = "simba"
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How hard an optimiser tries.
+
+    Attributes:
+        demos: examples in a compiled prompt at most.
+        candidates: programs (bootstrap, MIPRO, SIMBA) or full validation rounds (GEPA) to try.
+        threshold: score from which an LM's own answer may become an example.
+        concurrency: calls in flight.
+        seed: of every random choice.
+    """
+
+    demos: int = 2
+    candidates: int = 6
+    threshold: float = 0.8
+    concurrency: int = 2
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Workbench:
+    """What an optimiser works with.
+
+    Attributes:
+        metric: scores an answer.
+        train: examples it may learn from.
+        validation: examples it chooses by.
+        reflection: LM that writes new instructions.
+        folder: where GEPA keeps its state.
+    """
+
+    metric: Metric
+    train: Examples
+    validation: Examples
+    reflection: dspy.LM
+    folder: Path
+    effort: Effort
+
+
+def optimise(name: Optimizer, leaf: dspy.Module, bench: Workbench) -> dspy.Module:
+    """Run an optimiser on a leaf; the result may share nothing with the leaf but its class."""
+    compiled: dspy.Module = _OPTIMISERS[name](leaf, bench)
+    return compiled
+
+
+def _labeled(leaf: dspy.Module, bench: Workbench) -> Any:
+    return dspy.LabeledFewShot(k=bench.effort.demos).compile(leaf, trainset=bench.train)
+
+
+def _bootstrap(leaf: dspy.Module, bench: Workbench) -> Any:
+    effort = bench.effort
+    optimizer = dspy.BootstrapFewShotWithRandomSearch(
+        metric=bench.metric.score,
+        max_bootstrapped_demos=effort.demos,
+        max_labeled_demos=effort.demos,
+        num_candidate_programs=effort.candidates,
+        num_threads=effort.concurrency,
+        metric_threshold=effort.threshold,  # without it even an answer worth nothing would become an example
+    )
+    return optimizer.compile(leaf, trainset=bench.train, valset=bench.validation)
+
+
+def _mipro(leaf: dspy.Module, bench: Workbench) -> Any:
+    effort = bench.effort
+    optimizer = dspy.MIPROv2(
+        metric=bench.metric.score,
+        prompt_model=bench.reflection,
+        task_model=dspy.settings.lm,
+        max_bootstrapped_demos=effort.demos,
+        max_labeled_demos=effort.demos,
+        auto=None,
+        num_candidates=effort.candidates,
+        num_threads=effort.concurrency,
+        seed=effort.seed,
+        metric_threshold=effort.threshold,
+    )
+    trials = 2 * effort.candidates
+    size = max(2, len(bench.validation) // 2)
+    try:
+        return optimizer.compile(
+            leaf,
+            trainset=bench.train,
+            valset=bench.validation,
+            num_trials=trials,
+            minibatch_size=size,
+            minibatch_full_eval_steps=max(2, trials // 2),
+            view_data_batch_size=3,
+            # Reading our source code into a prompt helps no small model and overflows its context.
+            program_aware_proposer=False,
+        )
+    except ImportError as error:
+        raise UsageError("--optimizer mipro needs optuna; run: pip install 'socialsim[metrics]'") from error
+
+
+def _gepa(leaf: dspy.Module, bench: Workbench) -> Any:
+    effort = bench.effort
+    optimizer = dspy.GEPA(
+        metric=bench.metric.feedback,
+        max_full_evals=effort.candidates,
+        reflection_lm=bench.reflection,
+        num_threads=effort.concurrency,
+        log_dir=str(bench.folder / "gepa"),
+        seed=effort.seed,
+    )
+    return optimizer.compile(leaf, trainset=bench.train, valset=bench.validation)
+
+
+def _simba(leaf: dspy.Module, bench: Workbench) -> Any:
+    effort = bench.effort
+    optimizer = dspy.SIMBA(
+        metric=bench.metric.score,
+        bsize=min(8, len(bench.train)),
+        num_candidates=min(4, effort.candidates),
+        max_steps=max(1, effort.candidates // 2),
+        max_demos=effort.demos,
+        prompt_model=bench.reflection,
+        num_threads=effort.concurrency,
+    )
+    return optimizer.compile(leaf, trainset=[*bench.train, *bench.validation], seed=effort.seed)
+
+
+_OPTIMISERS: dict[Optimizer, Callable[[dspy.Module, Workbench], Any]] = {
+    Optimizer.LABELED: _labeled,
+    Optimizer.BOOTSTRAP: _bootstrap,
+    Optimizer.MIPRO: _mipro,
+    Optimizer.GEPA: _gepa,
+    Optimizer.SIMBA: _simba,
+}
