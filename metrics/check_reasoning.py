@@ -17,7 +17,7 @@ from socialsim.taxonomy import Stage, Strategy
 from socialsim.text import words
 
 _THINKING: Final = (Node.SITUATION, Node.THOUGHT, Node.ACTION)
-_GROUND: Final = {0: 0.5, 1: 0.85}  # factor by the content words the three nodes share with the talk
+_GROUND: Final = {0: 0.55, 1: 0.85}  # factor by the content words the three nodes share with the talk
 _RECENT: Final = 6  # turns
 _OWN_VOICE: Final = re.compile(r"(?i)\b(?:i|i'm|i've|i'll|i'd)\b")
 _SEEKER: Final = re.compile(

@@ -104,8 +104,8 @@ def _is_told(figure: str, told: frozenset[str]) -> bool:
 
 
 def _is_heard(name: str, told: frozenset[str]) -> bool:
-    new = [part for part in heard(name) if len(part) > 1 and not {part, part.removesuffix("s")} & _NO_NAMES]
-    return not new or any({part, part.removesuffix("s"), f"{part}s"} & told for part in new)
+    parts = [part for word in words(name) for part in word.replace("'", "-").split("-") if len(part) > 1]
+    return not parts or any({part, part.removesuffix("s"), f"{part}s"} & (told | _NO_NAMES) for part in parts)
 
 
 def _specificity(text: str, moment: Moment) -> CheckVerdict:

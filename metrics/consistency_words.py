@@ -159,7 +159,8 @@ MALE: Final = _words(
 # Capitalised within a sentence, yet no name.
 NEVER_NAMES: Final = frozenset(
     _words(
-        """i mr mrs ms miss dr sir madam god ok okay tv pc cv diy faq asap lol omg year grade north south east west new old
+        """i mr mrs ms miss dr sir madam god ok okay tv pc cv diy faq asap lol omg year grade north south east west
+    new old
     lake river street road county city university school hotel upper lower great saint st the of and yes no oh ah hey
     a an mammy dear uncle"""
     )

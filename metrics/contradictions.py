@@ -19,9 +19,11 @@ from socialsim.schema import Persona
 
 # Somebody else's words reach to the end of the sentence; a comparison or condition to the next comma.
 _QUOTED = re.compile(
-    r"(?i)\b(?:says?|said|saying|tells?|told|telling|calls?|called|calling|thinks?|thought|pretend\w*|believ\w+|assum\w+|"
+    r"(?i)\b(?:says?|said|saying|tells?|told|telling|calls?|called|calling|thinks?|thought|pretend\w*|believ\w+|"
+    r"assum\w+|"
     r"jok\w+|wrote|writes?|dream\w*|imagin\w+|wish\w*|introduc\w+|mistook|profile|form|"
-    r"to (?:them|him|her|everyone|everybody|people|my \w+)|in [\w-]+ (?:years|months)|some (?:days|nights)|inside)\b|[\"“«:]"
+    r"to (?:them|him|her|everyone|everybody|people|my \w+)|in [\w-]+ (?:years|months)|some (?:days|nights)|"
+    r"inside)\b|[\"“«:]"
 )
 _UNREAL = re.compile(
     r"(?i)\b(?:like|as if|as though|if|when|whether|until|till|by the time|before|once|feel|felt|not|never|nor|isn't|"

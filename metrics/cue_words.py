@@ -27,7 +27,7 @@ FEELINGS: Final = _pattern(
     tender\\w* love[sd]? longing long(?:ed|s)_for miss(?:ing|ed)? yearn\\w* nostalgi\\w+ homesick\\w* calm
     safe(?:r|ty)? unsafe threat\\w* pressur\\w+ torment\\w* uncomfortable awkward\\w* sick sink(?:s|ing)? sank
     burn(?:s|ed|ing)? bites? bruis\\w+ wound\\w* raw tears? cry(?:ing)? cried weep\\w* ouch horrible awful
-    rotten rubbish lousy suffer\\w* discomfort doubt\\w*_yourself unsure uncertain\\w* restless\\w*
+    rotten rubbish lousy suffer\\w* discomfort doubt\\w*_yourself unsure uncertain\\w* restless\\w* deep(?:ly|er)? looking_forward
     """
 )
 YOU: Final = _pattern("you your you're you've you'd yourself")

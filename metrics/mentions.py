@@ -27,10 +27,11 @@ from metrics.consistency_words import (
     UNIT_TWINS,
 )
 
-_TOKEN = re.compile(r"\d+(?:[.,:]\d+)*|[^\W\d_]+(?:['’][^\W\d_]+)*")
+_TOKEN = re.compile(r"[0-9]+(?:[.,:][0-9]+)*|[^\W0-9_]+(?:['’][^\W0-9_]+)*")
 _PLURAL = (("ies", "y", 5), ("ches", "ch", 6), ("shes", "sh", 6), ("s", "", 4))
 _VERBAL = (("ied", "y", 5), ("ing", "", 6), ("ed", "", 5))
 _IRREGULAR = {"wives": "wife", "men": "man", "women": "woman", "died": "die", "dying": "die", "lying": "lie"}
+_FIGURE = re.compile(r"[0-9]+(?:[.,:][0-9]+)*")
 _CLOSE_GAP = re.compile(r"[ \-–]+$")
 _SENTENCE_GAP = re.compile(r"[^\w\s,'’\-–&/)]")
 _MERIDIEM = re.compile(r"\s?[ap]\.?m\b|\s+(?:at night|in the (?:morning|afternoon|evening))\b", re.I)
@@ -143,7 +144,7 @@ def _numbers(text: str, tokens: tuple[Token, ...]) -> Iterator[Number]:
             yield date
         elif (ordinal := _ordinal(token.lower)) is not None:
             yield Number(ordinal, _units(text, tokens, at), "ordinal", token.start, token.end)
-        elif token.lower in NUMBER_WORDS or token.lower[0].isdigit():
+        elif token.lower in NUMBER_WORDS or _FIGURE.fullmatch(token.lower):
             value, last = _value(text, tokens, at)
             if value > 1 and token.lower != "second":
                 yield _quantity(text, tokens, at, last, value)
@@ -161,7 +162,7 @@ def _date(tokens: tuple[Token, ...], at: int) -> Number | None:
 
 
 def _ordinal(word: str) -> float | None:
-    if found := re.fullmatch(r"(\d+)(?:st|nd|rd|th)", word):
+    if found := re.fullmatch(r"([0-9]+)(?:st|nd|rd|th)", word):
         return float(found.group(1))
     return ORDINALS.get(word)
 
@@ -188,9 +189,11 @@ def _value(text: str, tokens: tuple[Token, ...], at: int) -> tuple[float, int]:
 
 
 def _simple(word: str) -> float | None:
-    if word[0].isdigit():
+    if _FIGURE.fullmatch(word):
         hour, _, minutes = word.replace(",", "").partition(":")
-        return float(hour) + (float(minutes[:2]) / 60 if minutes[:2].isdigit() else 0) if _plain(hour) else None
+        return (
+            float(hour) + (float(minutes[:2]) / 60 if _FIGURE.fullmatch(minutes[:2]) else 0) if _plain(hour) else None
+        )
     return NUMBER_WORDS.get(word)
 
 

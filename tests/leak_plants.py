@@ -6,7 +6,11 @@ Chosen from the personas' texts, not from what the extraction finds. "One" is le
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from typing import NamedTuple
+
+from socialsim.schema import Demonstration, Speaker
 
 _LINES = """
 behavior-1: eight weeks; twenty photos; twenty minutes | | Mendoza; San Rafael; Argentina |
@@ -151,3 +155,52 @@ TEMPLATES = {
         "Is it about {}, or is it something else?",
     ),
 }
+
+# Other ways in which a planted number was said by then: it is no news.
+_SAID_AS = {"51": "fifty", "33": "thirty", "18": "eighteen", "3": "three", "25": "twenty"}
+_FILLERS = frozenset(["a", "the", "of", "every", "at", "ago"])
+
+
+class Planted(NamedTuple):
+    """A supporter's reply with a fact planted in it, what was said before it, and the words planted."""
+
+    turn: int
+    text: str
+    said: tuple[str, ...]
+    item: str
+    template: int
+
+
+def tokens(text: str) -> list[str]:
+    """Words of a text as the plants are compared: lower case, no possessive."""
+    return [word.removesuffix("'s") for word in re.findall(r"[\w’']+", text.lower())]
+
+
+def planted(demonstration: Demonstration, kind: str) -> Iterator[Planted]:
+    """Every plant of a kind in every supporter reply up to which its words have not been said."""
+    plants = PLANTS[demonstration.persona.id]
+    turns = demonstration.dialogue.turns
+    for item in getattr(plants, kind):
+        for at, turn in enumerate(turns):
+            said = tuple(before.text for before in turns[:at])
+            if kind != "paraphrases" and _told(item, kind, plants, " ".join((*said, turn.text))):
+                break
+            if turn.speaker is Speaker.SUPPORTER:
+                yield from _in_templates(at + 1, turn.text, said, item, kind)
+
+
+def _in_templates(turn: int, text: str, said: tuple[str, ...], item: str, kind: str) -> Iterator[Planted]:
+    for number, template in enumerate(TEMPLATES[kind]):
+        yield Planted(turn, f"{text[:-1].strip()} {template.format(item)} 🙂", said, item, number)
+
+
+def _told(item: str, kind: str, plants: Plants, prior: str) -> bool:
+    """Whether anybody said it, judged by its words alone; one place told gives the others' country away."""
+    heard = set(tokens(prior))
+    heard |= {_SAID_AS[word] for word in heard & set(_SAID_AS)}
+    words = [word for word in tokens(item) if word not in _FILLERS]
+    if kind == "places":
+        words = [word for place in plants.places for word in tokens(place)]
+    wanted = words[:1] if kind == "numbers" else words
+    wanted += ["twenty"] if wanted == ["25"] else []
+    return bool(heard & set(wanted))

@@ -15,7 +15,7 @@ from socialsim.errors import UsageError
 
 if TYPE_CHECKING:
     from metrics.composite import Weights
-    from socialsim.compile.session import CompileConfig
+    from socialsim.compile.task import Task
 
 LM_DEFAULT = CompileLMOptions()
 Some = Annotated[int, Parameter(validator=Number(gte=1))]
@@ -44,7 +44,22 @@ class EffortOptions:
     """Of every random choice."""
 
 
-EFFORT_DEFAULT = EffortOptions()
+@Parameter(name="*")
+@dataclass(frozen=True)
+class LabelOptions:
+    """People's ratings, for a judge."""
+
+    labels: Path | None = None
+    """Ratings to compile a judge against; as for `socialsim calibrate`."""
+    corpus: Path | None = None
+    """Run folder or corpus file with the rated dialogues. Default: those in the label file."""
+    scale: str | None = None
+    """Lowest and highest rating, such as 1-5."""
+    mapping: Annotated[tuple[str, ...], Parameter(name="--map", negative=())] = ()
+    """What a label stands for, such as empathy=understanding."""
+
+
+EFFORT_DEFAULT, LABELS_DEFAULT = EffortOptions(), LabelOptions()
 
 
 def register(app: cyclopts.App) -> None:
@@ -63,6 +78,7 @@ def compile(
     max_cost: Annotated[float | None, Parameter(validator=Number(gt=0))] = None,
     weights: Path | None = None,
     effort: EffortOptions = EFFORT_DEFAULT,
+    labels: LabelOptions = LABELS_DEFAULT,
     lms: CompileLMOptions = LM_DEFAULT,
 ) -> None:
     """Optimise one leaf program for an LM, and measure it on held-out scenarios before and after.
@@ -74,7 +90,7 @@ def compile(
     Parameters
     ----------
     program
-        persona, seeker, supporter or onepass.
+        persona, seeker, supporter, onepass or judge.
     optimizer
         labeled, bootstrap, mipro, gepa or simba.
     out
@@ -85,44 +101,56 @@ def compile(
         JSON file with other weights of the composite metric.
     """
     from socialsim.cli.compiling import execute
-
-    execute(_config(program, optimizer, out, max_cost, weights, effort, lms))
-
-
-def _config(
-    program: str,
-    optimizer: str,
-    out: Path,
-    max_cost: float | None,
-    weights: Path | None,
-    effort: EffortOptions,
-    lms: CompileLMOptions,
-) -> CompileConfig:
     from socialsim.compile.optimizers import Effort, Optimizer
     from socialsim.compile.session import CompileConfig
-    from socialsim.compile.tasks import tasks
 
-    if program not in tasks():
-        raise UsageError(f"compile {program}: use {', '.join(tasks())}")
     if optimizer not in list(Optimizer):
         raise UsageError(f"--optimizer {optimizer}: use {', '.join(Optimizer)}")
     specs = lms.resolve()
-    local = all(spec.in_process for spec in specs.values())
+    composite = _weights(weights)
+    task = make_task(program, effort, composite, labels)
+    local = specs[task.role].in_process
     concurrency = effort.concurrency or (2 if local else 16)
-    return CompileConfig(
-        program=program,
+    config = CompileConfig(
         optimizer=Optimizer(optimizer),
         lms=specs,
         out=out,
         effort=Effort(effort.demos, effort.candidates, effort.threshold, concurrency, effort.seed),
-        weights=_weights(weights),
-        per_dialogue=effort.per_dialogue,
+        weights=composite,
         samples=effort.samples,
         shots=1 if local else 3,
-        scenarios=effort.scenarios,
-        judged=lms.judge_lm is not None,
         max_cost=max_cost,
     )
+    execute(task, config)
+
+
+def make_task(program: str, effort: EffortOptions, weights: Weights, labels: LabelOptions) -> Task:
+    """The program to compile, with its examples.
+
+    Raises:
+        UsageError: if it is unknown, or is a judge without labels.
+    """
+    from socialsim.compile.demonstrated import Sets
+    from socialsim.compile.tasks import DEMONSTRATED, JUDGE, NAMES
+
+    if program not in NAMES:
+        raise UsageError(f"program {program}: use {', '.join(NAMES)}")
+    if program != JUDGE:
+        return DEMONSTRATED[program](Sets.read(effort.scenarios), effort.per_dialogue, weights)
+    if labels.labels is None:
+        raise UsageError("a judge is compiled against people's ratings; name them with --labels")
+    return _judge_task(labels, effort.scenarios)
+
+
+def _judge_task(options: LabelOptions, most: int | None) -> Task:
+    from socialsim.calibrating import corpus_dialogues
+    from socialsim.compile.judged import JudgeTask
+    from socialsim.labels import Scale, labelled_items, parse_mapping, read_labels
+
+    assert options.labels is not None
+    scale = Scale.parse(options.scale) if options.scale else None
+    labels = read_labels(options.labels, scale, parse_mapping(options.mapping)).first(most)
+    return JudgeTask(labelled_items(labels, corpus_dialogues(options.corpus) if options.corpus else None))
 
 
 def _weights(path: Path | None) -> Weights:
@@ -146,21 +174,23 @@ def portability(
     lms: str = "embedded",
     state: Path | None = None,
     effort: EffortOptions = EFFORT_DEFAULT,
+    labels: LabelOptions = LABELS_DEFAULT,
 ) -> None:
     """Score one compiled program on several LMs: is it tied to the one it was compiled for?
 
     Parameters
     ----------
     program
-        persona, seeker, supporter or onepass.
+        persona, seeker, supporter, onepass or judge.
     lms
         LM specs, comma-separated.
     state
         The compiled program. Default: the one a run would use for the first LM.
     """
+    from metrics.composite import DEFAULT_WEIGHTS
     from socialsim.cli.compiling import show_portability
 
     specs = [spec.strip() for spec in lms.split(",") if spec.strip()]
     if not specs:
         raise UsageError("--lms is empty; name LM specs, comma-separated")
-    show_portability(program, specs, state, effort)
+    show_portability(make_task(program, effort, DEFAULT_WEIGHTS, labels), specs, state, effort.concurrency)

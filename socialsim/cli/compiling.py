@@ -10,16 +10,14 @@ from rich.markup import escape
 from rich.table import Table
 
 from socialsim.artifacts import find
-from socialsim.cli.compile import EffortOptions
 from socialsim.compile.card import Card
 from socialsim.compile.portability import Ported, port
 from socialsim.compile.session import Compile, CompileConfig
-from socialsim.compile.tasks import tasks
-from socialsim.errors import UsageError
+from socialsim.compile.task import Task
 from socialsim.lms import parse_spec
 
 
-def execute(config: CompileConfig) -> None:
+def execute(task: Task, config: CompileConfig) -> None:
     """Compile, and end with a table; Ctrl-C stops cleanly and says how to go on.
 
     Raises:
@@ -44,7 +42,7 @@ def execute(config: CompileConfig) -> None:
             calls += 1
             status.update(f"{step} · {calls:,} calls")
 
-        session = Compile(config, show, count)
+        session = Compile(task, config, show, count)
         try:
             card = session.execute()
         except KeyboardInterrupt:
@@ -94,19 +92,18 @@ def _verdict(card: Card, path: Path) -> str:
     return f"{against}\n{used}\nCard: {escape(str(path.with_suffix('.card.json')))}  ·  {spent}"
 
 
-def show_portability(program: str, texts: list[str], state: Path | None, effort: EffortOptions) -> None:
+def show_portability(task: Task, texts: list[str], state: Path | None, concurrency: int | None) -> None:
     """Score a program on each LM and print a row an LM.
 
     Raises:
-        SocialSimError: if the program is unknown, the state is foreign, or no LM could be scored.
+        SocialSimError: if a spec is malformed or the state is foreign.
+        SystemExit: 1 if no LM could be scored.
     """
-    if program not in tasks():
-        raise UsageError(f"portability {program}: use {', '.join(tasks())}")
     specs = [parse_spec(text) for text in texts]
-    path = state or find(program, specs[0])
+    path = state or find(task.name, specs[0])
     console = Console(highlight=False)
     console.print(f"Program: {path or 'as written, without examples (none is compiled for this LM)'}", soft_wrap=True)
-    concurrency = effort.concurrency or (2 if all(spec.in_process for spec in specs) else 16)
+    seats = concurrency or (2 if all(spec.in_process for spec in specs) else 16)
     rows = []
     with console.status("") as status:
         done = 0
@@ -116,9 +113,9 @@ def show_portability(program: str, texts: list[str], state: Path | None, effort:
             done += 1
             status.update(f"{done:,} answers")
 
-        for row in port(program, specs, path, effort.scenarios, effort.per_dialogue, concurrency, count):
+        for row in port(task, specs, path, seats, count):
             rows.append(row)
-    console.print(_portability_table(program, rows))
+    console.print(_portability_table(task.name, rows))
     for row in rows:
         if row.error:
             console.print(f"[red]{escape(row.error)}[/]", soft_wrap=True)

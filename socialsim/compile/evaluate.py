@@ -16,7 +16,7 @@ import dspy
 
 from metrics.composite import Scored
 from socialsim.ask import BadAnswer, ask
-from socialsim.compile.tasks import Task
+from socialsim.compile.task import Task
 
 
 @dataclass(frozen=True)

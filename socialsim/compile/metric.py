@@ -9,7 +9,7 @@ import dspy
 
 from metrics.composite import Scored
 from socialsim.ask import BadAnswer
-from socialsim.compile.tasks import SHOWN, Task
+from socialsim.compile.task import SHOWN, Task
 
 
 class Metric:

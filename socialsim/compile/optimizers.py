@@ -55,6 +55,7 @@ class Workbench:
         validation: examples it chooses by.
         reflection: LM that writes new instructions.
         folder: where GEPA keeps its state.
+        answered: whether examples hold an answer and so may stand in a prompt as they are.
     """
 
     metric: Metric
@@ -63,6 +64,12 @@ class Workbench:
     reflection: dspy.LM
     folder: Path
     effort: Effort
+    answered: bool = True
+
+    @property
+    def labeled_demos(self) -> int:
+        """Examples that may stand in a prompt as they are."""
+        return self.effort.demos if self.answered else 0
 
 
 def optimise(name: Optimizer, leaf: dspy.Module, bench: Workbench) -> dspy.Module:
@@ -72,6 +79,10 @@ def optimise(name: Optimizer, leaf: dspy.Module, bench: Workbench) -> dspy.Modul
 
 
 def _labeled(leaf: dspy.Module, bench: Workbench) -> Any:
+    if not bench.answered:
+        raise UsageError(
+            "--optimizer labeled: labels hold scores and no answer to show; use bootstrap, mipro, gepa, simba"
+        )
     return dspy.LabeledFewShot(k=bench.effort.demos).compile(leaf, trainset=bench.train)
 
 
@@ -80,7 +91,7 @@ def _bootstrap(leaf: dspy.Module, bench: Workbench) -> Any:
     optimizer = dspy.BootstrapFewShotWithRandomSearch(
         metric=bench.metric.score,
         max_bootstrapped_demos=effort.demos,
-        max_labeled_demos=effort.demos,
+        max_labeled_demos=bench.labeled_demos,
         num_candidate_programs=effort.candidates,
         num_threads=effort.concurrency,
         metric_threshold=effort.threshold,  # without it even an answer worth nothing would become an example
@@ -95,7 +106,7 @@ def _mipro(leaf: dspy.Module, bench: Workbench) -> Any:
         prompt_model=bench.reflection,
         task_model=dspy.settings.lm,
         max_bootstrapped_demos=effort.demos,
-        max_labeled_demos=effort.demos,
+        max_labeled_demos=bench.labeled_demos,
         auto=None,
         num_candidates=effort.candidates,
         num_threads=effort.concurrency,

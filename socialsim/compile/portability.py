@@ -15,8 +15,8 @@ from socialsim.adapter import CompactAdapter
 from socialsim.artifacts import load_state
 from socialsim.ask import RoleError
 from socialsim.compile.evaluate import Evaluation, evaluate
-from socialsim.compile.session import Sets, bind
-from socialsim.compile.tasks import Task, tasks
+from socialsim.compile.session import bind
+from socialsim.compile.task import Task
 from socialsim.errors import LMError
 from socialsim.lms import LMSpec, explain_lm_error, price
 from socialsim.meter import Meter
@@ -45,36 +45,29 @@ class Ported:
 
 
 def port(
-    program: str,
+    task: Task,
     specs: Sequence[LMSpec],
     state: Path | None,
-    scenarios: int | None,
-    per_dialogue: int,
     concurrency: int,
     on_done: Callable[[], None] = lambda: None,
 ) -> Iterator[Ported]:
     """Score a program on the held-out scenarios with each LM, one after the other.
 
     Args:
-        program: name of the leaf.
+        task: the program and its examples.
         specs: the LMs.
         state: compiled state; None for the program without examples.
-        scenarios: held-out scenarios used; None for all.
-        per_dialogue: examples of each.
         concurrency: calls in flight.
         on_done: called after each answer.
 
     Raises:
         InputError: if the state is not one of this program.
     """
-    sets = Sets.read(scenarios)
-    task = tasks()[program](sets.train, per_dialogue)
     leaf = task.leaf()
     if state is not None:
-        load_state(leaf, state, program)
-    examples = task.examples(sets.held_out)
+        load_state(leaf, state, task.name)
     for spec in specs:
-        yield _on(spec, task, leaf, examples, concurrency, on_done)
+        yield _on(spec, task, leaf, task.sets.held_out, concurrency, on_done)
 
 
 def _on(

@@ -25,20 +25,19 @@ from metrics.significance import paired_bootstrap
 from socialsim.adapter import CompactAdapter
 from socialsim.artifacts import save_state, slug
 from socialsim.ask import RoleError
-from socialsim.compile.card import Card, Lift, Measured, data_hash, read_card
+from socialsim.compile.card import Card, Lift, Measured, read_card
 from socialsim.compile.evaluate import Evaluation, evaluate
 from socialsim.compile.guard import Guard, Halt, Ledger
 from socialsim.compile.metric import Metric
 from socialsim.compile.optimizers import Effort, Optimizer, Workbench, optimise
-from socialsim.compile.tasks import Task, tasks
+from socialsim.compile.task import Task
 from socialsim.doctor import check_server
 from socialsim.errors import LMError, LMSpecError
 from socialsim.journal import RunLock, write_atomically
 from socialsim.lms import LMSpec, build_lm, explain_lm_error, price, redact
 from socialsim.meter import Meter
-from socialsim.resources import demonstrations, read_splits
 from socialsim.runfolder import versions
-from socialsim.schema import Demonstration, Role
+from socialsim.schema import Role
 
 _OPTIMISER_LOGGERS = ("dspy", "gepa", "optuna")
 
@@ -51,52 +50,29 @@ class CompileConfig:
         lms: the spec of each role; the program's own, reflection and, where ``judged``, judge.
         out: folder of compiled programs.
         effort: how hard the optimiser tries.
-        per_dialogue: examples a dialogue gives at most.
         samples: answers to each held-out example.
         shots: authored examples in the prompt of the uncompiled program it is compared with.
-        scenarios: scenarios of each set used at most; None for all.
         judged: whether the judge LM is part of the metric.
         max_cost: USD that may be spent.
     """
 
-    program: str
     optimizer: Optimizer
     lms: Mapping[Role, LMSpec]
     out: Path = Path("compiled")
     effort: Effort = field(default_factory=Effort)
     weights: Weights = DEFAULT_WEIGHTS
-    per_dialogue: int = 4
     samples: int = 1
     shots: int = 1
-    scenarios: int | None = None
     judged: bool = False
     max_cost: float | None = None
-
-
-@dataclass(frozen=True)
-class Sets:
-    """The demonstrations of each set."""
-
-    train: list[Demonstration]
-    validation: list[Demonstration]
-    held_out: list[Demonstration]
-
-    @classmethod
-    def read(cls, most: int | None = None) -> Sets:
-        """The project's fixed split, ``most`` scenarios of each set."""
-        splits, known = read_splits(), {demo.dialogue.id: demo for demo in demonstrations()}
-        return cls(**{name: [known[i] for i in getattr(splits, name)][:most] for name in type(splits).model_fields})
-
-    def hashes(self) -> dict[str, str]:
-        """A hash of each set."""
-        return {name: data_hash(demos) for name, demos in vars(self).items()}
 
 
 class Compile:
     """A compile session.
 
     Args:
-        config: what to do.
+        task: the program and its examples.
+        config: how.
         on_step: told what is being done now.
         on_call: called after each answered call.
 
@@ -106,6 +82,7 @@ class Compile:
 
     def __init__(
         self,
+        task: Task,
         config: CompileConfig,
         on_step: Callable[[str], None] = lambda _: None,
         on_call: Callable[[], None] = lambda: None,
@@ -113,20 +90,19 @@ class Compile:
         self.config = config
         self._on_step = on_step
         self._on_call = on_call
-        self._sets = Sets.read(config.scenarios)
-        self.task: Task = tasks()[config.program](self._sets.train, config.per_dialogue, config.weights)
+        self.task = task
         self._roles = [self.task.role, Role.REFLECTION]
         name = slug(config.lms[self.task.role])
-        self._state = config.out / config.program / f"{name}.json"
+        self._state = config.out / task.name / f"{name}.json"
         self.path = self._state.with_name(f"{name}.{config.optimizer}.json")
-        self._shared = config.out / ".work" / f"{config.program}-{name}"
+        self._shared = config.out / ".work" / f"{task.name}-{name}"
         self.work = self._shared / f"{config.optimizer}-{self._fingerprint()}"
 
     def _fingerprint(self) -> str:
         """What a cached answer or an optimiser's state depends on."""
         specs = {str(role): self.config.lms[role].text for role in self._roles}
-        told = [specs, asdict(self.config.effort), self.config.per_dialogue, self.config.scenarios]
-        told += [self._sets.hashes(), self.config.weights.model_dump(mode="json"), self.config.judged]
+        told: list[object] = [specs, asdict(self.config.effort), self.task.sets.sizes()]
+        told += [self.task.sets.hashes, self.config.weights.model_dump(mode="json"), self.config.judged]
         return hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()[:8]
 
     def execute(self) -> Card:
@@ -178,21 +154,19 @@ class Compile:
             yield
 
     def _compile(self) -> Card:
-        config, task, sets = self.config, self.task, self._sets
-        train, validation, held_out = (task.examples(demos) for demos in (sets.train, sets.validation, sets.held_out))
-        metric = Metric(task)
-        bench = Workbench(metric, train, validation, self._lms[Role.REFLECTION], self.work, config.effort)
+        config, task, sets = self.config, self.task, self.task.sets
+        bench = Workbench(
+            Metric(task), sets.train, sets.validation, self._lms[Role.REFLECTION], self.work, config.effort
+        )
         self._on_step(f"optimising with {config.optimizer}")
         compiled = self._plain(optimise(config.optimizer, task.leaf(), bench))
-        chosen = self._measure("validation", compiled, validation, 1)
-        after = self._measure("held-out, compiled", compiled, held_out, config.samples)
-        before = self._measure("held-out, uncompiled", self._uncompiled(), held_out, config.samples)
-        bare = self._measure("held-out, without examples", task.leaf(), held_out, config.samples)
+        chosen = self._measure("validation", compiled, sets.validation, 1)
+        after = self._measure("held-out, compiled", compiled, sets.held_out, config.samples)
+        before = self._measure("held-out, uncompiled", self._uncompiled(), sets.held_out, config.samples)
+        bare = self._measure("held-out, without examples", task.leaf(), sets.held_out, config.samples)
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        save_state(compiled, config.program, self.path)
-        sizes = {"train": len(train), "validation": len(validation), "held_out": len(held_out)}
-        card = self._card(chosen, bare, before, after, sizes)
-        return self._publish(card)
+        save_state(compiled, task.name, self.path)
+        return self._publish(self._card(chosen, bare, before, after))
 
     def _plain(self, compiled: dspy.Module) -> dspy.Module:
         """A new leaf with the optimiser's instructions and examples, and nothing else of what it left behind."""
@@ -213,20 +187,18 @@ class Compile:
         self._on_step(f"measuring: {name}")
         return asyncio.run(evaluate(leaf, self.task, examples, samples, self.config.effort.concurrency))
 
-    def _card(
-        self, chosen: Evaluation, bare: Evaluation, before: Evaluation, after: Evaluation, sizes: dict[str, int]
-    ) -> Card:
+    def _card(self, chosen: Evaluation, bare: Evaluation, before: Evaluation, after: Evaluation) -> Card:
         config = self.config
-        settings = asdict(config.effort) | {"per_dialogue": config.per_dialogue, "samples": config.samples}
+        settings = asdict(config.effort) | {"samples": config.samples}
         settings |= {"shots_before": config.shots, "weights": json.dumps(config.weights.model_dump(mode="json"))}
         return Card(
-            program=config.program,
+            program=self.task.name,
             optimizer=config.optimizer,
             lms={str(role): config.lms[role].text for role in self._roles},
             settings=settings,
             versions=versions(),
-            data=self._sets.hashes(),
-            sizes=sizes,
+            data=self.task.sets.hashes,
+            sizes=self.task.sets.sizes(),
             usage=self.ledger.spent,
             validation=Measured.of(chosen),
             bare=Measured.of(bare),

@@ -1,0 +1,97 @@
+"""A leaf program as something to optimise: its examples, and how an answer is scored.
+
+The inputs of an example are what the program would be shown at that point. What only the metric
+may know (the persona behind a supporter's turn, people's ratings) stays with the task, under the
+example's ``item``, and so never reaches a prompt.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import dspy
+from pydantic import BaseModel
+
+from metrics.composite import Scored
+from socialsim.schema import Role
+
+SHOWN: Final = "shown"  # where a prediction names the examples of its prompt
+Examples = Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class ExampleSets:
+    """What an optimiser learns from, chooses by and is measured on, disjoint by scenario.
+
+    Attributes:
+        hashes: a hash of each set's data.
+    """
+
+    train: list[dspy.Example]
+    validation: list[dspy.Example]
+    held_out: list[dspy.Example]
+    hashes: dict[str, str] = field(default_factory=dict)
+
+    def sizes(self) -> dict[str, int]:
+        """Examples in each set."""
+        return {"train": len(self.train), "validation": len(self.validation), "held_out": len(self.held_out)}
+
+
+class Task(ABC):
+    """One leaf program to optimise.
+
+    Attributes:
+        name: of the program.
+        role: whose LM plays it.
+        leaf_class: makes the leaf without arguments.
+        sets: its examples; each names its ``item`` and, before ``#``, its scenario.
+        answered: whether the examples hold an answer and so may stand in a prompt.
+    """
+
+    name: str
+    role: Role
+    leaf_class: type[dspy.Module]
+    sets: ExampleSets
+    answered: bool = True
+
+    def leaf(self) -> dspy.Module:
+        """A new leaf without examples, whose predictions name the examples that stood in their prompt."""
+        return _watched(self.leaf_class)()
+
+    def few_shot(self, shots: int, seed: int) -> list[dspy.Example]:
+        """The authored examples an uncompiled run puts into this prompt; by default it uses none."""
+        return []
+
+    @abstractmethod
+    def score(self, item: str, inputs: dict[str, Any], answer: BaseModel, shown: Examples = ()) -> Scored:
+        """Score an answer.
+
+        Args:
+            item: which example it answers.
+            inputs: what the program was given.
+            answer: what it answered.
+            shown: the examples in its prompt.
+
+        Raises:
+            BadAnswer: if it cannot be used at all.
+        """
+
+
+def _watched(leaf_class: type[dspy.Module]) -> type[dspy.Module]:
+    """A leaf whose predictions carry the examples of its prompt, for the metric; its state is the leaf's own."""
+
+    class Watched(leaf_class):
+        def forward(self, **inputs: Any) -> dspy.Prediction:
+            return self._named(super().forward(**inputs))
+
+        async def aforward(self, **inputs: Any) -> dspy.Prediction:
+            return self._named(await super().aforward(**inputs))
+
+        def _named(self, prediction: dspy.Prediction) -> dspy.Prediction:
+            prediction[SHOWN] = [dict(demo) for demo in self.predictors()[0].demos]
+            return prediction
+
+    return Watched
