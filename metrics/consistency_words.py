@@ -34,6 +34,7 @@ CALENDAR: Final[dict[str, int]] = {
 WEEKDAYS: Final = frozenset(float(CALENDAR[day]) for day in _DAYS.split())
 CLOCK_CUES: Final = frozenset(_words("at until till by from before after past around to"))
 TIME_UNITS: Final = frozenset(_words("second minut hour dai week month year night"))
+SHORT_TIMES: Final = TIME_UNITS - {"month", "year"}  # what a proposal may take
 UNIT_TWINS: Final[dict[str, str]] = {
     "min": "minut", "hr": "hour", "sec": "second", "yr": "year", "wk": "week", "kid": "child", "children": "child",
     "buck": "dollar", "peopl": "person",
@@ -52,7 +53,8 @@ STOP: Final = BOUNDARY | frozenset(
         """a an the my your his her its our their this these those there here then now just only even still yet already
     more less most much many few some any no all each every other another ago later long too also again away out up
     down off back or per left apart altogether straight together behind between beyond beside among upon
-    around through ahead once twice instead almost nearly maybe perhaps lately recently"""
+    around through ahead once twice instead almost nearly first last next today tonight
+        tomorrow yesterday maybe perhaps lately recently"""
     )
 )
 

@@ -6,18 +6,23 @@ import re
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
-from metrics.consistency_words import COMMON_GUESSES, FEMALE, IMPLIED, MALE, TIME_UNITS, WEEKDAYS
+from metrics.consistency_words import COMMON_GUESSES, FEMALE, IMPLIED, MALE, SHORT_TIMES, TIME_UNITS, WEEKDAYS
 from metrics.facts import LEAST_SHARED, Fact, Hit, Key, key_of, known_number, name_tokens, same_number
 from metrics.mentions import Number, Reading, bare, read
 
 _SENTENCE = re.compile(r"(?<=[.!?…])\s+")
-# What may follow is a proposal, not a report: its times and durations are the supporter's own.
+# A proposal, not a report: its times and durations are the supporter's own.
 _PROPOSES = re.compile(
-    r"(?i)\b(?:try|could|might|may|would|should|can|let|let's|how about|what if|next|tomorrow|tonight|maybe|perhaps|"
-    r"take|give|pick|choose|write|set|ask|tell(?! me)|put|leave|spend|start|say|i'll|i'd|we'll|for instance|until then|"
-    r"ring|promise)\b"
+    r"(?i)\b(?:try|could|should|let's|how about|what if|next|tomorrow|tonight|until then|we'll|i'd|promise|for instance|"
+    r"you (?:can|might|may)|is there|set aside)\b|"
+    r"(?:^|[.!?:;,—–-]\s*|\b(?:so|then|and|or|just|only|first|please|maybe|perhaps) )"
+    r"(?:take|give|pick|choose|write|set|ask|tell(?! me)|put|leave|spend|start|say|ring|call|wait|go|stop|keep|make|send|"
+    r"sit|walk|read|come|stay|meet|save|plan)\b"
 )
-_OWN_STORY = re.compile(r"(?i)\b(?:i|my|me|we|our)\b")
+_OWN_STORY = re.compile(
+    r"\bI (?:once |never |only |still |also |even )?(?:was|were|had|did|used|went|took|got|kept|sat|lived|spent|found|"
+    r"felt|said|told|made|left|lost|wrote|came|knew|ran|let|slept|put|[a-z]+ed)\b|(?i:\b(?:my|me|our)\b)"
+)
 _ADDRESSES = re.compile(r"(?i)\byou(?:r|rs|'re|'ve|'d|'ll)?\b")
 _AGE_CUE = re.compile(r"(?i)\b(?:at|aged|turned|turning|age of|you're|you are|being)\s+(?:only |just )?$")
 _SMALL_TALK_DURATIONS = frozenset([2.0, 3.0, 4.0, 5.0, 10.0, 15.0, 20.0, 30.0, 60.0])
@@ -86,21 +91,19 @@ def _number_hits(
         if not same_number(number, other):
             continue
         sentence = next(s for s, at in zip(sentences, offsets, strict=True) if at <= other.start < at + len(s.text))
-        if _soft(other) and _own_talk(sentence.text):
+        if _own_talk(other, sentence.text):
             continue
         yield Hit(fact, other.start, with_units(reading, other))
 
 
-def _soft(number: Number) -> bool:
-    """Times and lengths of time that turn up in anybody's talk."""
-    if number.kind == "clock" or (number.kind == "date" and number.value in WEEKDAYS):
+def _own_talk(number: Number, sentence: str) -> bool:
+    """Whether a time or a length of time, such as turns up in anybody's talk, is the supporter's own."""
+    clock = number.kind == "clock" or (number.kind == "date" and number.value in WEEKDAYS)
+    common = number.kind == "count" and number.value in _SMALL_TALK_DURATIONS
+    if (clock or (common and number.units & SHORT_TIMES)) and _PROPOSES.search(sentence):
         return True
-    return number.kind == "count" and number.value in _SMALL_TALK_DURATIONS and bool(number.units & TIME_UNITS)
-
-
-def _own_talk(sentence: str) -> bool:
-    own_story = _OWN_STORY.search(sentence) and not _ADDRESSES.search(sentence)
-    return bool(own_story or _PROPOSES.search(sentence))
+    told = clock or (common and number.units & TIME_UNITS)
+    return bool(told and _OWN_STORY.search(sentence) and not _ADDRESSES.search(sentence))
 
 
 def with_units(reading: Reading, number: Number) -> int:

@@ -19,7 +19,7 @@ from socialsim.journal import read_records, write_atomically
 from socialsim.lms import LMSpec
 from socialsim.report.checks import RuleTally, WorstTurn, worst_first
 from socialsim.resources import demonstrations
-from socialsim.runfolder import read_dialogue_records
+from socialsim.runfolder import FILES, read_dialogue_records
 from socialsim.schema import Dialogue, Node, Persona, Record, Role
 from socialsim.validation import copy_runs
 
@@ -110,8 +110,10 @@ def _check_out(config: CheckingConfig) -> None:
         return
     if config.out.is_dir():
         raise OutputError(f"--out {config.out} is a folder; name a file")
-    if config.out.exists() and config.corpus.exists() and config.out.samefile(config.corpus):
-        raise OutputError(f"--out {config.out} is the corpus itself; name another file")
+    out, corpus = config.out.resolve(), config.corpus.resolve()
+    own = {corpus / name for name in ("manifest.json", *(f"{name}.jsonl" for name in FILES))}
+    if out == corpus or out in own:
+        raise OutputError(f"--out {config.out} belongs to the corpus itself; name another file")
 
 
 def _dialogues(config: CheckingConfig) -> Iterator[Dialogue]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable
 from pathlib import Path
 
 from pydantic import Field, ValidationError
@@ -11,7 +9,7 @@ from pydantic import Field, ValidationError
 from metrics.significance import Interval
 from socialsim.compile.evaluate import Evaluation
 from socialsim.errors import InputError
-from socialsim.schema import Demonstration, Record, Usage
+from socialsim.schema import Record, Usage
 
 
 class Measured(Record):
@@ -121,11 +119,3 @@ def read_card(path: Path) -> Card | None:
         first = error.errors(include_url=False)[0]
         field = ".".join(map(str, first["loc"]))
         raise InputError(path, f"not a card of this version ({field}: {first['msg']}); move it away") from error
-
-
-def data_hash(demos: Iterable[Demonstration]) -> str:
-    """Twelve hex digits that change with a set of demonstrations."""
-    digest = hashlib.sha256()
-    for demo in demos:
-        digest.update(demo.model_dump_json().encode())
-    return digest.hexdigest()[:12]

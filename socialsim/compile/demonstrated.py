@@ -22,7 +22,6 @@ from programs.simulate import SimulationOptions
 from programs.turn import ALL_NODES, Seeker, Supporter, seeker_turn, supporter_turn
 from signatures.cues import Pace, allowed_strategies
 from socialsim.ask import BadAnswer
-from socialsim.compile.card import data_hash
 from socialsim.compile.task import Examples, ExampleSets, Task
 from socialsim.resources import demonstrations, read_splits
 from socialsim.schema import Demonstration, Dialogue, Persona, Role, Scenario, Speaker, Turn
@@ -68,8 +67,7 @@ class DemonstratedTask(Task):
         texts = list(_texts(sets.train))
         self._pool = pool_runs(texts)
         self._copies = copy_runs(texts)
-        hashes = {name: data_hash(demos) for name, demos in vars(sets).items()}
-        self.sets = ExampleSets(**{name: self.examples(demos) for name, demos in vars(sets).items()}, hashes=hashes)
+        self.sets = ExampleSets(**{name: self.examples(demos) for name, demos in vars(sets).items()})
 
     @abstractmethod
     def _of(self, demo: Demonstration) -> Iterator[tuple[dspy.Example, Gold]]:

@@ -41,8 +41,7 @@ class JudgeTask(Task):
             parts[_part(item.dialogue)].append(item)
         if empty := [name for name, found in parts.items() if not found]:
             raise UsageError(f"--labels: too few rated dialogues, none is left for the {empty[0]} set")
-        hashes = {name: _hash(found) for name, found in parts.items()}
-        self.sets = ExampleSets(**{name: self._examples(found) for name, found in parts.items()}, hashes=hashes)
+        self.sets = ExampleSets(**{name: self._examples(found) for name, found in parts.items()})
 
     def _examples(self, items: Sequence[LabelledItem]) -> list[dspy.Example]:
         found = []
@@ -50,7 +49,7 @@ class JudgeTask(Task):
             item = f"{labelled.dialogue.id}#{labelled.dimension}"
             self.gold[item] = labelled
             inputs = judge_inputs(labelled.dialogue, labelled.dimension)
-            found.append(dspy.Example(**inputs, item=item).with_inputs(*inputs))
+            found.append(dspy.Example(**inputs, item=item, rating=labelled.score).with_inputs(*inputs))
         return found
 
     def score(self, item: str, inputs: dict[str, Any], answer: BaseModel, shown: Examples = ()) -> Scored:
@@ -70,10 +69,3 @@ class JudgeTask(Task):
 def _part(dialogue: Dialogue) -> str:
     digit = int(hashlib.sha256(dialogue.id.encode()).hexdigest(), 16) % 10
     return "train" if digit < _SHARES[0] else "validation" if digit < _SHARES[1] else "held_out"
-
-
-def _hash(items: Sequence[LabelledItem]) -> str:
-    digest = hashlib.sha256()
-    for item in items:
-        digest.update(f"{item.dialogue.model_dump_json()}{item.dimension}{item.score}".encode())
-    return digest.hexdigest()[:12]

@@ -102,7 +102,7 @@ class Compile:
         """What a cached answer or an optimiser's state depends on."""
         specs = {str(role): self.config.lms[role].text for role in self._roles}
         told: list[object] = [specs, asdict(self.config.effort), self.task.sets.sizes()]
-        told += [self.task.sets.hashes, self.config.weights.model_dump(mode="json"), self.config.judged]
+        told += [self.task.sets.hashes(), self.config.weights.model_dump(mode="json"), self.config.judged]
         return hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()[:8]
 
     def execute(self) -> Card:
@@ -197,7 +197,7 @@ class Compile:
             lms={str(role): config.lms[role].text for role in self._roles},
             settings=settings,
             versions=versions(),
-            data=self.task.sets.hashes,
+            data=self.task.sets.hashes(),
             sizes=self.task.sets.sizes(),
             usage=self.ledger.spent,
             validation=Measured.of(chosen),

@@ -7,9 +7,11 @@ example's ``item``, and so never reaches a prompt.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 import dspy
@@ -24,20 +26,27 @@ Examples = Sequence[Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class ExampleSets:
-    """What an optimiser learns from, chooses by and is measured on, disjoint by scenario.
-
-    Attributes:
-        hashes: a hash of each set's data.
-    """
+    """What an optimiser learns from, chooses by and is measured on, disjoint by scenario."""
 
     train: list[dspy.Example]
     validation: list[dspy.Example]
     held_out: list[dspy.Example]
-    hashes: dict[str, str] = field(default_factory=dict)
+
+    def hashes(self) -> dict[str, str]:
+        """A hash of each set's examples."""
+        return {name: examples_hash(examples) for name, examples in vars(self).items()}
 
     def sizes(self) -> dict[str, int]:
         """Examples in each set."""
         return {"train": len(self.train), "validation": len(self.validation), "held_out": len(self.held_out)}
+
+
+def examples_hash(examples: Sequence[dspy.Example]) -> str:
+    """Twelve hex digits that change with what is in examples, answers included."""
+    digest = hashlib.sha256()
+    for example in examples:
+        digest.update(json.dumps(example.toDict(), sort_keys=True, default=str).encode())
+    return digest.hexdigest()[:12]
 
 
 class Task(ABC):
