@@ -27,7 +27,8 @@ FEELINGS: Final = _pattern(
     tender\\w* love[sd]? longing long(?:ed|s)_for miss(?:ing|ed)? yearn\\w* nostalgi\\w+ homesick\\w* calm
     safe(?:r|ty)? unsafe threat\\w* pressur\\w+ torment\\w* uncomfortable awkward\\w* sick sink(?:s|ing)? sank
     burn(?:s|ed|ing)? bites? bruis\\w+ wound\\w* raw tears? cry(?:ing)? cried weep\\w* ouch horrible awful
-    rotten rubbish lousy suffer\\w* discomfort doubt\\w*_yourself unsure uncertain\\w* restless\\w* deep(?:ly|er)? looking_forward
+    rotten rubbish lousy suffer\\w* discomfort doubt\\w*_yourself unsure uncertain\\w* restless\\w*
+    deep(?:ly|er)? looking_forward
     """
 )
 YOU: Final = _pattern("you your you're you've you'd yourself")
@@ -46,6 +47,12 @@ RESTATES: Final = _pattern(
     if_i_(?:follow|understand|hear) do_i_(?:follow|understand|hear) did_i_(?:get|hear) have_i_got
     let_me_(?:see|count|check|make) am_i (?:is|was)_(?:that|it) as_i_(?:read|hear|understand)_it what_i_hear
     you_(?:said|told_me|mentioned) plainly i'm_hearing
+    """
+)
+SAYS_BACK: Final = _pattern(
+    """
+    in_other_words if_i_(?:follow|understand|hear) do_i_(?:follow|understand|hear) have_i_got let_me_(?:see|check)
+    did_i_(?:get|hear) (?:it_)?sounds_like you_mean you're_saying you_are_saying what_i_hear as_i_(?:read|hear)_it
     """
 )
 OWN_LIFE: Final = _pattern(

@@ -13,11 +13,11 @@ from metrics.mentions import Number, Reading, bare, read
 _SENTENCE = re.compile(r"(?<=[.!?…])\s+")
 # A proposal, not a report: its times and durations are the supporter's own.
 _PROPOSES = re.compile(
-    r"(?i)\b(?:try|could|should|let's|how about|what if|next|tomorrow|tonight|until then|we'll|i'd|promise|for instance|"
-    r"you (?:can|might|may)|is there|set aside)\b|"
+    r"(?i)\b(?:try|could|should|let's|how about|what if|next|tomorrow|tonight|until then|we'll|i'd|promise|"
+    r"for instance|you (?:can|might|may)|is there|set aside)\b|"
     r"(?:^|[.!?:;,—–-]\s*|\b(?:so|then|and|or|just|only|first|please|maybe|perhaps) )"
-    r"(?:take|give|pick|choose|write|set|ask|tell(?! me)|put|leave|spend|start|say|ring|call|wait|go|stop|keep|make|send|"
-    r"sit|walk|read|come|stay|meet|save|plan)\b"
+    r"(?:take|give|pick|choose|write|set|ask|tell(?! me)|put|leave|spend|start|say|ring|call|wait|go|stop|keep|make|"
+    r"send|sit|walk|read|come|stay|meet|save|plan)\b"
 )
 _OWN_STORY = re.compile(
     r"\bI (?:once |never |only |still |also |even )?(?:was|were|had|did|used|went|took|got|kept|sat|lived|spent|found|"

@@ -217,7 +217,7 @@ def _quantity(text: str, tokens: tuple[Token, ...], at: int, last: int, value: f
         return Number(value + (0.5 if tokens[at - 2].lower == "half" else 0.25), frozenset(), "clock", start, end)
     if ":" in text[start:end] or units & {"o'clock", "o'clocks"} or _MERIDIEM.match(text, end):
         return Number(value, frozenset(), "clock", start, end)
-    if not units and value <= 24 and before in CLOCK_CUES:
+    if not units and value <= 12 and value == int(value) and before in CLOCK_CUES:
         return Number(value, frozenset(), "clock", start, end)
     if not units and 1900 <= value <= 2100 and text[start].isdigit():
         return Number(value, frozenset(), "year", start, end)

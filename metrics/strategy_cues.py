@@ -27,6 +27,7 @@ from metrics.cue_words import (
     OWN_LIFE,
     PRAISE,
     RESTATES,
+    SAYS_BACK,
     SCOLDS,
     STEP,
     WORDS_FOR_THE_SEEKER,
@@ -109,6 +110,8 @@ def _restatement(said: Said) -> Cue:
         return Cue(1.0)
     named = shown(definite(said.last), said.last)
     change = f"say back in other words what the seeker told ({named or 'the last utterances'})"
+    if SAYS_BACK.search(said.reply) and YOU.search(said.reply):
+        return Cue(0.85, change)
     if shared or marked or _taken_up(said) >= 2:
         return Cue(UNCLEAR, change)
     about = ABOUT.search(said.reply)

@@ -9,13 +9,14 @@ from typing import Any
 import dspy
 from pydantic import BaseModel
 
-from programs.simulate import SimulationOptions, demonstration_runs, flagged, stand
+from programs.keep import Moment, TurnCheck, best, demonstration_runs, flagged, no_check
+from programs.simulate import SimulationOptions, stand
 from programs.turn import seeker_turn, supporter_turn
 from signatures.dialogue import onepass_signature
-from socialsim.ask import BadAnswer, Exhausted, ask
+from socialsim.ask import BadAnswer, ask
 from socialsim.render import persona_text
 from socialsim.schema import Dialogue, Persona, Role, Speaker, Turn
-from socialsim.validation import Finding, check_reasoning, check_utterance
+from socialsim.validation import check_reasoning, check_utterance
 
 
 class DialogueWriter(dspy.Module):
@@ -41,41 +42,35 @@ class OnePass(dspy.Module):
         options: as for the two-speaker program.
         pool: demonstrations to draw one from for each dialogue, as the paper does; a compiled
             program's own demonstrations come first.
+        check: a further check of each turn.
     """
 
-    def __init__(self, options: SimulationOptions | None = None, pool: Sequence[dspy.Example] = ()) -> None:
+    def __init__(
+        self,
+        options: SimulationOptions | None = None,
+        pool: Sequence[dspy.Example] = (),
+        check: TurnCheck = no_check,
+    ) -> None:
         super().__init__()
         self.options = options or SimulationOptions()
+        self.check = check
         self.pool = tuple(pool)
         self.onepass = DialogueWriter(self.options)
 
     async def aforward(self, persona: Persona, seed: int = 0) -> Dialogue:
-        """Write one conversation; a soft finding is asked again once, then flagged.
+        """Write one conversation; soft findings are asked again, then flagged.
 
         Raises:
             Exhausted: if no answer can stand.
         """
         demos = list(self.onepass.write.demos) or self._drawn(persona, seed)
         runs = demonstration_runs(demos)
-        reasons: list[str] = []
-        kept: Dialogue | None = None
-        for _ in range(self.options.tries):
-            inputs = {"persona": persona_text(persona), "correction": reasons[-1] if reasons else "", "demos": demos}
-            try:
-                dialogue = self._checked(persona, await ask(Role.SUPPORTER, self.onepass, **inputs), runs)
-            except (BadAnswer, Exhausted) as error:
-                reasons.append(str(error))
-                if kept is not None:
-                    return kept
-                continue
-            flags = dialogue.all_flags()
-            if not flags or kept is not None:
-                return min([dialogue, *([kept] if kept else [])], key=lambda one: len(one.all_flags()))
-            kept = dialogue
-            reasons.append("; ".join(_flag_lines(dialogue)))
-        if kept is None:
-            raise Exhausted(reasons)
-        return kept
+
+        async def attempt(correction: str) -> Dialogue:
+            inputs = {"persona": persona_text(persona), "correction": correction, "demos": demos}
+            return self._checked(persona, await ask(Role.SUPPORTER, self.onepass, **inputs), runs)
+
+        return await best(attempt, lambda made: list(_flag_lines(made)), self.options.tries, self.options.repair)
 
     def _drawn(self, persona: Persona, seed: int) -> list[dspy.Example]:
         return [Random(f"{seed}:{persona.id}:demo").choice(self.pool)] if self.pool else []
@@ -83,17 +78,15 @@ class OnePass(dspy.Module):
     def _checked(self, persona: Persona, answer: BaseModel, runs: frozenset[tuple[str, ...]]) -> Dialogue:
         turns: list[Turn] = []
         for turn in exchange_turns(answer):
-            turns.append(self._flagged(turn, turns, runs))
+            turns.append(self._flagged(turn, turns, persona, runs))
         return stand(Dialogue(id=persona.id, persona_id=persona.id, turns=tuple(turns)), self.options)
 
-    def _flagged(self, turn: Turn, before: list[Turn], runs: frozenset[tuple[str, ...]]) -> Turn:
-        def check(turn: Turn) -> list[Finding]:
-            found = check_utterance(turn.text, turn.speaker, before, runs)
-            by_supporter = turn.speaker is Speaker.SUPPORTER
-            return found + (check_reasoning(turn, self.options.nodes, runs) if by_supporter else [])
-
+    def _flagged(self, turn: Turn, before: list[Turn], persona: Persona, runs: frozenset[tuple[str, ...]]) -> Turn:
+        found = check_utterance(turn.text, turn.speaker, before, runs)
+        found += check_reasoning(turn, self.options.nodes, runs) if turn.speaker is Speaker.SUPPORTER else []
+        found += self.check(turn, Moment(tuple(before), persona))
         try:
-            return flagged(turn, check, self.options)
+            return flagged(turn, found, self.options.strict)
         except BadAnswer as error:
             raise BadAnswer(f"utterance {len(before) + 1}: {error}") from error
 

@@ -21,6 +21,7 @@ from socialsim.artifacts import find, load_state, program_of
 from socialsim.errors import UsageError
 from socialsim.lms import LMSpec
 from socialsim.resources import training_demonstrations
+from socialsim.rules import rule_check
 from socialsim.schema import Demonstration, Persona, Record, Role
 
 # Few-shot turns are taken from the first half of a dialogue: their transcripts are short.
@@ -144,8 +145,8 @@ def load_programs(
 
 
 def _turns(simulation: SimulationOptions, chosen: Sequence[Demonstration]) -> Simulate:
-    program = Simulate(simulation)
     nodes, emoji = simulation.nodes, simulation.emoji
+    program = Simulate(simulation, rule_check(nodes, sees_persona=False))
     program.seeker.speak.demos = [
         example for i, demo in enumerate(chosen) for example in _one(list(seeker_examples(demo, emoji)), i)
     ]
@@ -161,4 +162,5 @@ def _one(examples: list[dspy.Example], index: int) -> list[dspy.Example]:
 
 
 def _onepass(simulation: SimulationOptions, pool: Sequence[Demonstration]) -> OnePass:
-    return OnePass(simulation, [onepass_example(demo, simulation.nodes, simulation.emoji) for demo in pool])
+    examples = [onepass_example(demo, simulation.nodes, simulation.emoji) for demo in pool]
+    return OnePass(simulation, examples, rule_check(simulation.nodes, sees_persona=True))

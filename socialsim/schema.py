@@ -148,7 +148,12 @@ class Usage(Record):
 
 
 class Provenance(Record):
-    """How an item was made: enough to make it again."""
+    """How an item was made, and what the checks made of it.
+
+    Attributes:
+        asked_again: answers of a dialogue that were asked again, for whatever reason.
+        checks: mean score of each control rule, 0 to 1.
+    """
 
     mode: str
     seed: int
@@ -156,6 +161,8 @@ class Provenance(Record):
     programs: dict[str, str] = Field(default_factory=dict)
     nodes: tuple[Node, ...] = ()
     demonstrations: tuple[str, ...] = ()
+    asked_again: int = 0
+    checks: dict[str, float] = Field(default_factory=dict)
     usage: Usage = Usage()
 
 

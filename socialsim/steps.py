@@ -14,6 +14,7 @@ from socialsim.errors import LMError
 from socialsim.lms import LMSpec, explain_lm_error
 from socialsim.loading import Programs
 from socialsim.meter import Meter
+from socialsim.rules import signed
 from socialsim.schema import Dialogue, Node, Persona, Post, Provenance, Rejection, Role, Scenario, Usage
 
 R = TypeVar("R", Scenario, Persona, Dialogue)
@@ -73,13 +74,25 @@ class Steps:
             result: Dialogue = await self._programs.dialogue.acall(persona=persona, seed=self._seed)
             return result
 
-        return await self._measured("simulate", persona.id, step, self._signed(Role.SEEKER, Role.SUPPORTER))
+        made = await self._measured("simulate", persona.id, step, self._signed(Role.SEEKER, Role.SUPPORTER))
+        if isinstance(made, Rejection):
+            return made
+        checked = signed(made, persona, self._nodes)
+        if self._programs.dialogue.options.strict and (broken := checked.flags[len(made.flags) :]):
+            detail = "; ".join(f"{flag.kind}: {flag.detail}" for flag in broken)
+            usage = made.provenance.usage if made.provenance else Usage()
+            return Rejection(
+                id=made.id, stage="simulate", reason="invalid", detail=detail, trace=(detail,), usage=usage
+            )
+        return checked
 
     def _signed(self, *roles: Role) -> Callable[[R, Usage], R]:
         """Add how an item was made; a role that this run does not bind took no part."""
 
         def sign(made: R, usage: Usage) -> R:
             simulated = isinstance(made, Dialogue)
+            # An answer a turn, or one for all; every other one was asked again.
+            needed = len(made.turns) if isinstance(made, Dialogue) and self._mode == "turn" else 1
             provenance = Provenance(
                 mode=self._mode if simulated else "persona",
                 seed=self._seed,
@@ -87,6 +100,7 @@ class Steps:
                 programs=self._programs.hashes_of(made),
                 nodes=self._nodes if simulated else (),
                 demonstrations=self._programs.demonstrations if simulated else (),
+                asked_again=max(usage.calls - needed, 0) if simulated else 0,
                 usage=usage,
             )
             return made.model_copy(update={"provenance": provenance})

@@ -135,6 +135,11 @@ TEMPLATES = {
         "You spoke of {}, and it has stayed with me.",
         "No wonder you are worn out, with {} behind you!",
         "And {}, is that the part that hurts you most?",
+        "I can hear how long {} must have felt.",
+        "So there were {} in all, weren't there?",
+        "After {}, anyone would struggle.",
+        "You've been holding on to {} since it began.",
+        "Maybe we could talk about {} first.",
     ),
     "names": (
         "Does {} know how heavy this is for you?",
@@ -142,12 +147,16 @@ TEMPLATES = {
         "{} may not see it, and you do.",
         "Perhaps a short note to {} would ease it a little.",
         "That is a lot, and {}'s words have not helped.",
+        "How did {} react when you said it?",
+        "Between you and {}, something has changed.",
     ),
     "places": (
         "Life in {} can feel lonely at a time like this.",
         "Is there anybody near you in {} to lean on?",
         "{} must feel very small to you just now.",
         "You could take a slow walk through {} tomorrow.",
+        "Moving away from {} is no answer.",
+        "{}, that is where it began.",
     ),
     "paraphrases": (
         "I keep thinking of this: {}.",

@@ -23,7 +23,6 @@ FAMILY = persona(
 )
 # Replies of the demonstrations in which a leak is reported, each read by eye.
 REPORTED = {
-    ("demo-emotion-6", 24): "a leak: only the persona says that the wife is called Shell",
     ("demo-relationships-6", 4): "a false alarm: from nine to eleven are two hours",
 }
 

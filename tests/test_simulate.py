@@ -13,7 +13,8 @@ import pytest
 from dspy.lm15 import Request
 
 from programs.demonstrations import seeker_examples, supporter_examples
-from programs.simulate import Simulate, SimulationOptions, demonstration_runs, planned_exchanges
+from programs.keep import demonstration_runs
+from programs.simulate import Simulate, SimulationOptions, planned_exchanges
 from socialsim.adapter import CompactAdapter
 from socialsim.ask import Exhausted
 from socialsim.resources import demonstrations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from pathlib import Path
 
 from rich.console import Console
@@ -24,7 +25,7 @@ def execute(task: Task, config: CompileConfig) -> None:
         SocialSimError: what stopped it.
         SystemExit: 130 after Ctrl-C.
     """
-    console = Console(highlight=False)
+    console = Console(highlight=False, file=sys.stdout)  # bound now: what optimisers print goes elsewhere
     logging.getLogger("dspy").setLevel(logging.ERROR)
     calls = 0
     with console.status("starting") as status:

@@ -151,6 +151,8 @@ class DialogueOptions:
     """Reject what would otherwise be kept with a flag."""
     tries: Annotated[int, Parameter(validator=Number(gte=1, lte=50))] = 5
     """Answers asked for an invalid turn before the dialogue is given up."""
+    repair: Annotated[int, Parameter(validator=Number(gte=0, lte=20))] = 1
+    """How often a turn that breaks one of the eight rules is asked again before the best one is kept, flagged."""
 
 
 @Parameter(name="*")

@@ -144,7 +144,9 @@ class _Job:
             lms=specs,
             stages=self.stages,
             mode=Mode(choice.mode),
-            simulation=SimulationOptions(parse_nodes(choice.nodes), choice.emoji, choice.tries, choice.strict),
+            simulation=SimulationOptions(
+                parse_nodes(choice.nodes), choice.emoji, choice.tries, choice.strict, choice.repair
+            ),
             seed=self.work.seed,
             limit=self.work.limit,
             concurrency=self.work.concurrency or (2 if local else 16),
