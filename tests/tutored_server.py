@@ -44,9 +44,7 @@ def reflected(request: Request) -> dict[str, Any] | None:
     properties = schema_of(request)["properties"]
     if not {"answer", "utterance", "age", "exchanges", "score"}.isdisjoint(properties):
         return None
-    advice = dict.fromkeys(("speak", "reply", "write", "judge"), INSTRUCTIONS)
-    told = {"proposed_instruction": INSTRUCTIONS, "new_instruction": INSTRUCTIONS, "module_advice": advice}
-    return valid_answers(0, **told)(request)
+    return valid_answers(0, proposed_instruction=INSTRUCTIONS, new_instruction=INSTRUCTIONS)(request)
 
 
 def poor(request: Request) -> dict[str, Any]:
@@ -84,7 +82,7 @@ def mixed(request: Request) -> dict[str, Any]:
 
 
 class TutoredServer(AnsweringServer):
-    """Also answers GEPA's reflection, which asks for no schema; ``bodies`` are the requests as they came."""
+    """Also answers a reflection that asks for no schema; ``bodies`` are the requests as they came."""
 
     def __init__(self, answer: Script, delay: float = 0.0) -> None:
         self.bodies: list[dict[str, Any]] = []
@@ -93,9 +91,12 @@ class TutoredServer(AnsweringServer):
     def reply(self, body: dict[str, Any]) -> tuple[int, bytes]:
         """Status and body of one answer."""
         self.bodies.append(body)
-        if "response_format" in body:
+        if "json_schema" in body.get("response_format", {}):
             return super().reply(body)
-        message = {"role": "assistant", "content": f"```\n{INSTRUCTIONS}\n```"}
+        # SIMBA asks for advice by module; GEPA, of a bare LM, for instructions in a code fence.
+        advice = {"discussion": "So.", "module_advice": dict.fromkeys(("speak", "reply", "write", "judge"), INSTRUCTIONS)}
+        text = json.dumps(advice) if "response_format" in body else f"```\n{INSTRUCTIONS}\n```"
+        message = {"role": "assistant", "content": text}
         usage = {"prompt_tokens": 100, "completion_tokens": 10, "total_tokens": 110}
         choice = {"index": 0, "finish_reason": "stop", "message": message}
         return 200, json.dumps({"id": "x", "model": "scripted", "choices": [choice], "usage": usage}).encode()

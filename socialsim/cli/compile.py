@@ -34,6 +34,8 @@ class EffortOptions:
     """Score from which an LM's own answer may become an example."""
     per_dialogue: Some = 4
     """Examples each dialogue gives."""
+    validation: Annotated[int | None, Parameter(validator=Number(gte=1))] = None
+    """Validation examples an optimiser chooses by, spread over the set. Default: all."""
     samples: Some = 1
     """Answers to each held-out example."""
     scenarios: Annotated[int | None, Parameter(validator=Number(gte=1))] = None
@@ -115,7 +117,7 @@ def compile(
         optimizer=Optimizer(optimizer),
         lms=specs,
         out=out,
-        effort=Effort(effort.demos, effort.candidates, effort.threshold, concurrency, effort.seed),
+        effort=Effort(effort.demos, effort.candidates, effort.threshold, effort.validation, concurrency, effort.seed),
         weights=composite,
         samples=effort.samples,
         shots=1 if local else 3,

@@ -90,6 +90,8 @@ def _verdict(card: Card, path: Path) -> str:
         used = "It is better than the uncompiled program, but not than the present default, which stays."
     else:
         used = "[yellow]It does not beat the uncompiled program on held-out scenarios; it is not the default.[/]"
+    if errors := card.metric_errors:
+        used += f"\n[red]The metric raised {len(errors)} times while optimising[/], first: {escape(errors[0])}"
     return f"{against}\n{used}\nCard: {escape(str(path.with_suffix('.card.json')))}  ·  {spent}"
 
 
@@ -131,7 +133,9 @@ def _portability_table(program: str, rows: list[Ported]) -> Table:
     for row in rows:
         usage, score = row.usage, row.score
         cost = "unknown" if usage.cost is None else f"${usage.cost:.4f}"
-        shown = "-" if score.value is None else f"{score.value:.3f} [{score.low:.3f}, {score.high:.3f}]"
+        shown = _score(score.value)
+        if score.low is not None and score.high is not None:  # one scenario has no interval
+            shown += f" [{score.low:.3f}, {score.high:.3f}]"
         failed = f"{row.failures / row.answers:.0%}" if row.answers else "-"
         tokens = usage.prompt_tokens + usage.completion_tokens
         cells = (f"{usage.calls:,}", f"{tokens:,}", cost, f"{usage.seconds:,.0f}")

@@ -81,6 +81,7 @@ class Card(Record):
         after: the compiled program on the held-out set.
         lift: after against before; paired, whole scenarios resampled.
         lift_over_bare: after against bare.
+        metric_errors: what the metric raised while optimising; an optimiser takes such an answer for a failed one.
         judge: the judge LM in the metric, and whether it was calibrated; None for deterministic checks only.
         default: whether runs with this LM use the program.
     """
@@ -99,6 +100,7 @@ class Card(Record):
     after: Measured
     lift: Lift
     lift_over_bare: Lift
+    metric_errors: tuple[str, ...] = ()
     judge: str | None = None
     default: bool = False
     state: str

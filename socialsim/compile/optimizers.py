@@ -34,6 +34,7 @@ class Effort:
         demos: examples in a compiled prompt at most.
         candidates: programs (bootstrap, MIPRO, SIMBA) or full validation rounds (GEPA) to try.
         threshold: score from which an LM's own answer may become an example.
+        validation: validation examples to choose by; None for all.
         concurrency: calls in flight.
         seed: of every random choice.
     """
@@ -41,6 +42,7 @@ class Effort:
     demos: int = 2
     candidates: int = 6
     threshold: float = 0.8
+    validation: int | None = None
     concurrency: int = 2
     seed: int = 0
 
@@ -52,7 +54,7 @@ class Workbench:
     Attributes:
         metric: scores an answer.
         train: examples it may learn from.
-        validation: examples it chooses by.
+        validation: examples it may choose by.
         reflection: LM that writes new instructions.
         folder: where GEPA keeps its state.
         answered: whether examples hold an answer and so may stand in a prompt as they are.
@@ -65,6 +67,12 @@ class Workbench:
     folder: Path
     effort: Effort
     answered: bool = True
+
+    @property
+    def chosen_by(self) -> Examples:
+        """The validation examples it chooses by, spread over the set."""
+        total, most = len(self.validation), self.effort.validation or len(self.validation)
+        return [self.validation[index * total // most] for index in range(min(most, total))]
 
     @property
     def labeled_demos(self) -> int:
@@ -96,7 +104,7 @@ def _bootstrap(leaf: dspy.Module, bench: Workbench) -> Any:
         num_threads=effort.concurrency,
         metric_threshold=effort.threshold,  # without it even an answer worth nothing would become an example
     )
-    return optimizer.compile(leaf, trainset=bench.train, valset=bench.validation)
+    return optimizer.compile(leaf, trainset=bench.train, valset=bench.chosen_by)
 
 
 def _mipro(leaf: dspy.Module, bench: Workbench) -> Any:
@@ -114,12 +122,12 @@ def _mipro(leaf: dspy.Module, bench: Workbench) -> Any:
         metric_threshold=effort.threshold,
     )
     trials = 2 * effort.candidates
-    size = max(2, len(bench.validation) // 2)
+    size = max(2, len(bench.chosen_by) // 2)
     try:
         return optimizer.compile(
             leaf,
             trainset=bench.train,
-            valset=bench.validation,
+            valset=bench.chosen_by,
             num_trials=trials,
             minibatch_size=size,
             minibatch_full_eval_steps=max(2, trials // 2),
@@ -141,7 +149,7 @@ def _gepa(leaf: dspy.Module, bench: Workbench) -> Any:
         log_dir=str(bench.folder / "gepa"),
         seed=effort.seed,
     )
-    return optimizer.compile(leaf, trainset=bench.train, valset=bench.validation)
+    return optimizer.compile(leaf, trainset=bench.train, valset=bench.chosen_by)
 
 
 def _simba(leaf: dspy.Module, bench: Workbench) -> Any:
@@ -155,7 +163,7 @@ def _simba(leaf: dspy.Module, bench: Workbench) -> Any:
         prompt_model=bench.reflection,
         num_threads=effort.concurrency,
     )
-    return optimizer.compile(leaf, trainset=[*bench.train, *bench.validation], seed=effort.seed)
+    return optimizer.compile(leaf, trainset=[*bench.train, *bench.chosen_by], seed=effort.seed)
 
 
 _OPTIMISERS: dict[Optimizer, Callable[[dspy.Module, Workbench], Any]] = {

@@ -12,11 +12,12 @@ import contextlib
 import hashlib
 import json
 import logging
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, get_origin
 
 import dspy
 
@@ -65,6 +66,18 @@ class CompileConfig:
     shots: int = 1
     judged: bool = False
     max_cost: float | None = None
+
+
+class _OptimiserAdapter(CompactAdapter):
+    """Also takes SIMBA's request for advice: an object of any keys, which no strict schema can describe."""
+
+    def _prepare_response_format(
+        self, lm: dspy.BaseLM, lm_kwargs: dict[str, Any], signature: type[dspy.Signature]
+    ) -> None:
+        if not any(get_origin(field.annotation) is dict for field in signature.output_fields.values()):
+            super()._prepare_response_format(lm, lm_kwargs, signature)
+        elif "response_format" in lm.supported_params:
+            lm_kwargs["response_format"] = {"type": "json_object"}
 
 
 class Compile:
@@ -148,16 +161,20 @@ class Compile:
             contextlib.redirect_stdout(log),
             contextlib.redirect_stderr(log),
             dspy.context(
-                lm=own, lms=self._lms, adapter=CompactAdapter(), usage_tracker=self._meter, disable_history=True
+                lm=own,
+                lms=self._lms,
+                adapter=_OptimiserAdapter(),
+                usage_tracker=self._meter,
+                disable_history=True,
+                max_errors=sys.maxsize,  # an unusable answer is worth 0; ten of them are no reason to stop
             ),
         ):
             yield
 
     def _compile(self) -> Card:
         config, task, sets = self.config, self.task, self.task.sets
-        bench = Workbench(
-            Metric(task), sets.train, sets.validation, self._lms[Role.REFLECTION], self.work, config.effort
-        )
+        metric, reflection = Metric(task), self._lms[Role.REFLECTION]
+        bench = Workbench(metric, sets.train, sets.validation, reflection, self.work, config.effort, task.answered)
         self._on_step(f"optimising with {config.optimizer}")
         compiled = self._plain(optimise(config.optimizer, task.leaf(), bench))
         chosen = self._measure("validation", compiled, sets.validation, 1)
@@ -166,7 +183,8 @@ class Compile:
         bare = self._measure("held-out, without examples", task.leaf(), sets.held_out, config.samples)
         self.path.parent.mkdir(parents=True, exist_ok=True)
         save_state(compiled, task.name, self.path)
-        return self._publish(self._card(chosen, bare, before, after))
+        card = self._card(chosen, bare, before, after)
+        return self._publish(card.model_copy(update={"metric_errors": tuple(metric.errors)}))
 
     def _plain(self, compiled: dspy.Module) -> dspy.Module:
         """A new leaf with the optimiser's instructions and examples, and nothing else of what it left behind."""
