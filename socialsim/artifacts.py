@@ -103,7 +103,7 @@ def _read(path: Path) -> dict[str, Any]:
         state = json.loads(path.read_bytes())
     except OSError as error:
         raise InputError(path, f"cannot be read ({error.strerror})") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(path, f"not JSON ({error}); compile again") from error
     if not isinstance(state, dict) or not all(isinstance(value, dict) for value in state.values()):
         raise InputError(path, "not a DSPy state")
@@ -116,8 +116,8 @@ def _names(names: Any) -> str:
 
 def _checked(path: Path, state: dict[str, Any], leaf: dspy.Module, signature: Any) -> tuple[Any, list[dspy.Example]]:
     """The signature with the state's instructions, and its demonstrations, each checked against the fields."""
-    instructions = (state.get("signature") or {}).get("instructions")
-    demos = state.get("demos")
+    signed, demos = state.get("signature"), state.get("demos")
+    instructions = signed.get("instructions") if isinstance(signed, dict) else None
     if not isinstance(instructions, str) or not instructions.strip() or not isinstance(demos, list):
         raise InputError(path, "not a DSPy state: it has no instructions or no list of demonstrations")
     examples = [_demo(path, demo, leaf, signature, index) for index, demo in enumerate(demos, 1)]

@@ -94,7 +94,10 @@ class TutoredServer(AnsweringServer):
         if "json_schema" in body.get("response_format", {}):
             return super().reply(body)
         # SIMBA asks for advice by module; GEPA, of a bare LM, for instructions in a code fence.
-        advice = {"discussion": "So.", "module_advice": dict.fromkeys(("speak", "reply", "write", "judge"), INSTRUCTIONS)}
+        advice = {
+            "discussion": "So.",
+            "module_advice": dict.fromkeys(("speak", "reply", "write", "judge"), INSTRUCTIONS),
+        }
         text = json.dumps(advice) if "response_format" in body else f"```\n{INSTRUCTIONS}\n```"
         message = {"role": "assistant", "content": text}
         usage = {"prompt_tokens": 100, "completion_tokens": 10, "total_tokens": 110}

@@ -110,7 +110,7 @@ def compile(
         raise UsageError(f"--optimizer {optimizer}: use {', '.join(Optimizer)}")
     specs = lms.resolve()
     composite = _weights(weights)
-    task = make_task(program, effort, composite, labels)
+    task = make_task(program, effort, composite, labels, judged=lms.judge_lm is not None)
     local = specs[task.role].in_process
     concurrency = effort.concurrency or (2 if local else 16)
     config = CompileConfig(
@@ -126,19 +126,23 @@ def compile(
     execute(task, config)
 
 
-def make_task(program: str, effort: EffortOptions, weights: Weights, labels: LabelOptions) -> Task:
+def make_task(
+    program: str, effort: EffortOptions, weights: Weights, labels: LabelOptions, judged: bool = False
+) -> Task:
     """The program to compile, with its examples.
 
     Raises:
         UsageError: if it is unknown, or is a judge without labels.
     """
     from socialsim.compile.demonstrated import Sets
+    from socialsim.compile.judging import RuleJudge
     from socialsim.compile.tasks import DEMONSTRATED, JUDGE, NAMES
 
     if program not in NAMES:
         raise UsageError(f"program {program}: use {', '.join(NAMES)}")
     if program != JUDGE:
-        return DEMONSTRATED[program](Sets.read(effort.scenarios), effort.per_dialogue, weights)
+        judge = RuleJudge() if judged and program != "persona" else None
+        return DEMONSTRATED[program](Sets.read(effort.scenarios), effort.per_dialogue, weights, judge)
     if labels.labels is None:
         raise UsageError("a judge is compiled against people's ratings; name them with --labels")
     return _judge_task(labels, effort.scenarios)

@@ -71,7 +71,12 @@ def card_table(card: Card) -> Table:
 
 
 def _metric(card: Card) -> str:
-    return "deterministic checks" if card.judge is None else f"deterministic checks and judge {card.judge}"
+    if card.program == "judge":
+        return "people's ratings"
+    if card.judge is None:
+        return "deterministic checks"
+    known = "calibrated" if card.judge.calibrated else "not calibrated against people"
+    return f"deterministic checks and judge {card.judge.lm} ({known}; {card.judge.malformed} malformed)"
 
 
 def _score(value: float | None) -> str:

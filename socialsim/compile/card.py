@@ -66,6 +66,21 @@ class Lift(Record):
         return f"{self.value:+.3f} [{self.low:+.3f}, {self.high:+.3f}]"
 
 
+class JudgeCard(Record):
+    """The judge LM within a metric.
+
+    Attributes:
+        lm: its spec.
+        calibrated: whether its judgements of the control rules were compared with people's; no labels
+            for these rules exist so far, so that they were not.
+        malformed: judgements given up; they are in no score.
+    """
+
+    lm: str
+    calibrated: bool = False
+    malformed: int = 0
+
+
 class Card(Record):
     """How a program was compiled, and its scores before and after.
 
@@ -82,7 +97,7 @@ class Card(Record):
         lift: after against before; paired, whole scenarios resampled.
         lift_over_bare: after against bare.
         metric_errors: what the metric raised while optimising; an optimiser takes such an answer for a failed one.
-        judge: the judge LM in the metric, and whether it was calibrated; None for deterministic checks only.
+        judge: the judge LM in the metric; None for deterministic checks, or people's ratings, only.
         default: whether runs with this LM use the program.
     """
 
@@ -101,7 +116,7 @@ class Card(Record):
     lift: Lift
     lift_over_bare: Lift
     metric_errors: tuple[str, ...] = ()
-    judge: str | None = None
+    judge: JudgeCard | None = None
     default: bool = False
     state: str
     date: str

@@ -22,6 +22,7 @@ from programs.simulate import SimulationOptions
 from programs.turn import ALL_NODES, Seeker, Supporter, seeker_turn, supporter_turn
 from signatures.cues import Pace, allowed_strategies
 from socialsim.ask import BadAnswer
+from socialsim.compile.judging import RuleJudge
 from socialsim.compile.task import Examples, ExampleSets, Task
 from socialsim.resources import demonstrations, read_splits
 from socialsim.schema import Demonstration, Dialogue, Persona, Role, Scenario, Speaker, Turn
@@ -57,9 +58,17 @@ class DemonstratedTask(Task):
         sets: the demonstrations; those of the training set may stand in a prompt, and no answer may copy them.
         per_dialogue: examples taken from a dialogue at most, spread over it.
         weights: weights of the composite.
+        judge: adds what an LM judges; a profile is compared with an authored one and needs none.
     """
 
-    def __init__(self, sets: Sets, per_dialogue: int = 4, weights: Weights = DEFAULT_WEIGHTS) -> None:
+    def __init__(
+        self,
+        sets: Sets,
+        per_dialogue: int = 4,
+        weights: Weights = DEFAULT_WEIGHTS,
+        judge: RuleJudge | None = None,
+    ) -> None:
+        self.judge = judge
         self.train = sets.train
         self.per_dialogue = per_dialogue
         self.weights = weights
@@ -172,6 +181,10 @@ def _expected(part: str, given: dict[str, Any], gold: Persona) -> str:
 class _RuleTask(DemonstratedTask):
     """A leaf whose answers are turns: scored by the control rules."""
 
+    def _verdicts(self, turn: Turn, moment: Moment) -> list[CheckVerdict]:
+        judged = self.judge.verdicts(turn, moment) if self.judge else []
+        return check_turn(turn, moment) + judged
+
     def _combined(
         self, verdicts: Sequence[CheckVerdict], answer: BaseModel, inputs: dict[str, Any], shown: Examples
     ) -> Scored:
@@ -193,8 +206,7 @@ class SeekerTask(_RuleTask):
         """Check the line at its place in the dialogue."""
         gold = self.gold[item]
         moment = Moment(gold.history, gold.persona, copied_from=self._copies)
-        verdicts = check_turn(seeker_turn(answer.model_dump()), moment)
-        return self._combined(verdicts, answer, inputs, shown)
+        return self._combined(self._verdicts(seeker_turn(answer.model_dump()), moment), answer, inputs, shown)
 
 
 class SupporterTask(_RuleTask):
@@ -214,7 +226,7 @@ class SupporterTask(_RuleTask):
         """Check reasoning and reply at their place in the dialogue."""
         gold = self.gold[item]
         moment = Moment(gold.history, gold.persona, ALL_NODES, self._copies)
-        return self._combined(check_turn(supporter_turn(answer.model_dump()), moment), answer, inputs, shown)
+        return self._combined(self._verdicts(supporter_turn(answer.model_dump()), moment), answer, inputs, shown)
 
 
 class OnePassTask(_RuleTask):
@@ -231,5 +243,9 @@ class OnePassTask(_RuleTask):
         if not turns or turns[0].speaker is not Speaker.SEEKER:
             raise BadAnswer("write the dialogue, the seeker first")
         dialogue = Dialogue(id=item, turns=tuple(turns))
-        verdicts = check_dialogue(dialogue, self.gold[item].persona, ALL_NODES, self._copies)
+        persona = self.gold[item].persona
+        verdicts = check_dialogue(dialogue, persona, ALL_NODES, self._copies)
+        if self.judge:
+            for index, turn in enumerate(turns):
+                verdicts += self.judge.verdicts(turn, Moment(tuple(turns[:index]), persona))
         return self._combined(verdicts, answer, inputs, shown)

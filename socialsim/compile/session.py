@@ -26,7 +26,7 @@ from metrics.significance import paired_bootstrap
 from socialsim.adapter import CompactAdapter
 from socialsim.artifacts import save_state, slug
 from socialsim.ask import RoleError
-from socialsim.compile.card import Card, Lift, Measured, read_card
+from socialsim.compile.card import Card, JudgeCard, Lift, Measured, read_card
 from socialsim.compile.evaluate import Evaluation, evaluate
 from socialsim.compile.guard import Guard, Halt, Ledger
 from socialsim.compile.metric import Metric
@@ -53,7 +53,6 @@ class CompileConfig:
         effort: how hard the optimiser tries.
         samples: answers to each held-out example.
         shots: authored examples in the prompt of the uncompiled program it is compared with.
-        judged: whether the judge LM is part of the metric.
         max_cost: USD that may be spent.
     """
 
@@ -64,7 +63,6 @@ class CompileConfig:
     weights: Weights = DEFAULT_WEIGHTS
     samples: int = 1
     shots: int = 1
-    judged: bool = False
     max_cost: float | None = None
 
 
@@ -104,7 +102,7 @@ class Compile:
         self._on_step = on_step
         self._on_call = on_call
         self.task = task
-        self._roles = [self.task.role, Role.REFLECTION]
+        self._roles = [self.task.role, Role.REFLECTION] + ([Role.JUDGE] if task.judge else [])
         name = slug(config.lms[self.task.role])
         self._state = config.out / task.name / f"{name}.json"
         self.path = self._state.with_name(f"{name}.{config.optimizer}.json")
@@ -115,7 +113,7 @@ class Compile:
         """What a cached answer or an optimiser's state depends on."""
         specs = {str(role): self.config.lms[role].text for role in self._roles}
         told: list[object] = [specs, asdict(self.config.effort), self.task.sets.sizes()]
-        told += [self.task.sets.hashes(), self.config.weights.model_dump(mode="json"), self.config.judged]
+        told += [self.task.sets.hashes(), self.config.weights.model_dump(mode="json")]
         return hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()[:8]
 
     def execute(self) -> Card:
@@ -224,9 +222,16 @@ class Compile:
             after=Measured.of(after),
             lift=lift(before, after),
             lift_over_bare=lift(bare, after),
+            judge=self._judge(),
             state=hashlib.sha256(self.path.read_bytes()).hexdigest()[:12],
             date=date.today().isoformat(),
         )
+
+    def _judge(self) -> JudgeCard | None:
+        """Who judged; what the control rules' judge is worth against people is not known."""
+        if self.task.judge is None:
+            return None
+        return JudgeCard(lm=self.config.lms[Role.JUDGE].text, malformed=self.task.judge.malformed)
 
     def _publish(self, card: Card) -> Card:
         """Write the card; make the program the LM's default if it is better than none and than the present one."""

@@ -18,6 +18,7 @@ import dspy
 from pydantic import BaseModel
 
 from metrics.composite import Scored
+from socialsim.compile.judging import RuleJudge
 from socialsim.schema import Role
 
 SHOWN: Final = "shown"  # where a prediction names the examples of its prompt
@@ -58,6 +59,7 @@ class Task(ABC):
         leaf_class: makes the leaf without arguments.
         sets: its examples; each names its ``item`` and, before ``#``, its scenario.
         answered: whether the examples hold an answer and so may stand in a prompt.
+        judge: a judge LM's part of the score, if it has one.
     """
 
     name: str
@@ -65,6 +67,7 @@ class Task(ABC):
     leaf_class: type[dspy.Module]
     sets: ExampleSets
     answered: bool = True
+    judge: RuleJudge | None = None
 
     def leaf(self) -> dspy.Module:
         """A new leaf without examples, whose predictions name the examples that stood in their prompt."""
