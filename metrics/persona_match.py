@@ -18,11 +18,15 @@ from socialsim.text import words
 _AGE_SLACK = 20.0  # years off that make an age worth nothing
 _SAME_WORD = 75.0  # rapidfuzz ratio from which two emotion words are forms of one
 _COMMON = frozenset(
-    "i me my mine myself we us our a an the and or but so if then than that this these those it its he she they them "
-    "his her their him who which what when where how why to of in on at for from with by as is am are was were be been "
-    "being do does did done have has had will would can could should may might must not no nor don't didn't can't i'm "
-    "i've i'd i'll it's that's there about into out up down over under again just only very too also any some all both "
-    "each more most other such own same own because while after before between through".split()
+    words(
+        """
+        i me my mine myself we us our a an the and or but so if then than that this these those it its he she they them
+        his her their him who which what when where how why to of in on at for from with by as is am are was were be
+        been being do does did done have has had will would can could should may might must not no nor don't didn't
+        can't i'm i've i'd i'll it's that's there about into out up down over under again just only very too also any
+        some all both each more most other such own same because while after before between through
+        """
+    )
 )
 
 
@@ -35,7 +39,7 @@ def match_profile(answer: Mapping[str, Any], gold: Persona, post: str) -> dict[s
         post: question and description the profile was made from.
 
     Returns:
-        Part to score, each 0 to 1: gender, age, occupation, personality, subtopics, emotions, inferred, attempts, goals.
+        Part to score, 0 to 1: gender, age, occupation, personality, subtopics, emotions, inferred, attempts, goals.
     """
     poles = gold.personality.model_dump()
     return {

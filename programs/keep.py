@@ -15,10 +15,14 @@ T = TypeVar("T")
 
 
 class Moment(NamedTuple):
-    """Where a turn stands: what a check beyond validation may look at."""
+    """Where a turn stands: what a check beyond validation may look at.
+
+    What a check finds is told to the speaker. Where that is a supporter who may not know the
+    persona, the check is given none: not even a correction can leak.
+    """
 
     history: tuple[Turn, ...]
-    persona: Persona
+    persona: Persona | None = None
 
 
 # A further check of a turn; metrics are handed in this way, since programs do not know them.

@@ -78,7 +78,7 @@ class Simulate(dspy.Module):
             pace = Pace(exchange, total)
             turns.append(await self._seek(persona, profile, pace, turns, concerns))
             concerns += may_raise_concern(turns[:-1], concerns)
-            turns.append(await self._support(persona, pace, turns))
+            turns.append(await self._support(pace, turns))
         return stand(Dialogue(id=persona.id, persona_id=persona.id, turns=tuple(turns)), self.options)
 
     async def _seek(self, persona: Persona, profile: str, pace: Pace, turns: Sequence[Turn], concerns: int) -> Turn:
@@ -95,9 +95,8 @@ class Simulate(dspy.Module):
 
         return await self._kept(attempt, check)
 
-    async def _support(self, persona: Persona, pace: Pace, turns: Sequence[Turn]) -> Turn:
-        """Ask for a reply; the persona is for the check alone and is never among the inputs."""
-        moment = Moment(tuple(turns), persona)
+    async def _support(self, pace: Pace, turns: Sequence[Turn]) -> Turn:
+        moment = Moment(tuple(turns))
         runs = demonstration_runs(self.supporter.reply.demos)
         nodes = self.options.nodes
 

@@ -146,7 +146,7 @@ def load_programs(
 
 def _turns(simulation: SimulationOptions, chosen: Sequence[Demonstration]) -> Simulate:
     nodes, emoji = simulation.nodes, simulation.emoji
-    program = Simulate(simulation, rule_check(nodes, sees_persona=False))
+    program = Simulate(simulation, rule_check(nodes))
     program.seeker.speak.demos = [
         example for i, demo in enumerate(chosen) for example in _one(list(seeker_examples(demo, emoji)), i)
     ]
@@ -163,4 +163,4 @@ def _one(examples: list[dspy.Example], index: int) -> list[dspy.Example]:
 
 def _onepass(simulation: SimulationOptions, pool: Sequence[Demonstration]) -> OnePass:
     examples = [onepass_example(demo, simulation.nodes, simulation.emoji) for demo in pool]
-    return OnePass(simulation, examples, rule_check(simulation.nodes, sees_persona=True))
+    return OnePass(simulation, examples, rule_check(simulation.nodes))

@@ -20,26 +20,26 @@ PASS = 0.5  # a verdict's score from which a rule counts as kept
 _WHILE_WRITING = (Rule.CONSISTENCY, Rule.SPECIFICITY, Rule.CONTROL, Rule.REASONING, Rule.MATCH)
 
 
-def rule_check(nodes: tuple[Node, ...], sees_persona: bool) -> TurnCheck:
+def rule_check(nodes: tuple[Node, ...]) -> TurnCheck:
     """The rules as a check of each turn.
+
+    A supporter who is shown the persona (in one pass) leaks on purpose or not at all: no such
+    reply may stand. For one who is not, leaks are coincidences; they are looked for afterwards
+    (`signed`), since a correction would tell it that it guessed right.
 
     Args:
         nodes: reasoning nodes the supporter is asked for.
-        sees_persona: whether the writer of the replies is shown the persona. Then a leak is no
-            coincidence, and no such reply may stand.
     """
 
     def check(turn: Turn, moment: Moment) -> list[Finding]:
         verdicts = check_turn(turn, CheckMoment(moment.history, moment.persona, nodes))
-        broken = [verdict for verdict in verdicts if verdict.rule in _WHILE_WRITING and verdict.score < PASS]
-        return [_finding(verdict, sees_persona) for verdict in broken]
+        return [_finding(verdict) for verdict in verdicts if verdict.rule in _WHILE_WRITING and verdict.score < PASS]
 
     return check
 
 
-def _finding(verdict: CheckVerdict, sees_persona: bool) -> Finding:
-    leak = verdict.rule is Rule.CONTROL
-    return Finding(flag_kind(verdict.rule), verdict.feedback or str(verdict.rule), hard=leak and sees_persona)
+def _finding(verdict: CheckVerdict) -> Finding:
+    return Finding(flag_kind(verdict.rule), verdict.feedback or str(verdict.rule), hard=verdict.rule is Rule.CONTROL)
 
 
 def flag_kind(rule: Rule) -> str:
@@ -48,14 +48,24 @@ def flag_kind(rule: Rule) -> str:
 
 
 def signed(dialogue: Dialogue, persona: Persona, nodes: tuple[Node, ...]) -> Dialogue:
-    """The dialogue with flags for the rules it breaks as a whole, and every rule's mean score in its provenance."""
+    """The dialogue with flags for leaks and for rules it breaks as a whole, and every rule's mean in its provenance."""
     verdicts = check_dialogue(dialogue, persona, nodes)
-    whole = [verdict for verdict in verdicts if verdict.turn is None and verdict.score < PASS]
-    flags = tuple(Flag(kind=flag_kind(verdict.rule), detail=verdict.feedback) for verdict in whole)
+    broken = [verdict for verdict in verdicts if verdict.score < PASS]
+    whole = tuple(_flag(verdict) for verdict in broken if verdict.turn is None)
+    turns = list(dialogue.turns)
+    for verdict in broken:
+        if verdict.turn is not None and verdict.rule is Rule.CONTROL:
+            turn = turns[verdict.turn - 1]
+            turns[verdict.turn - 1] = turn.model_copy(update={"flags": (*turn.flags, _flag(verdict))})
     provenance = dialogue.provenance
     if provenance is not None:
         provenance = provenance.model_copy(update={"checks": rule_means(verdicts)})
-    return dialogue.model_copy(update={"flags": dialogue.flags + flags, "provenance": provenance})
+    changed = {"turns": tuple(turns), "flags": dialogue.flags + whole, "provenance": provenance}
+    return dialogue.model_copy(update=changed)
+
+
+def _flag(verdict: CheckVerdict) -> Flag:
+    return Flag(kind=flag_kind(verdict.rule), detail=verdict.feedback)
 
 
 def rule_means(verdicts: list[CheckVerdict]) -> dict[str, float]:

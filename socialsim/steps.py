@@ -78,7 +78,7 @@ class Steps:
         if isinstance(made, Rejection):
             return made
         checked = signed(made, persona, self._nodes)
-        if self._programs.dialogue.options.strict and (broken := checked.flags[len(made.flags) :]):
+        if self._programs.dialogue.options.strict and (broken := checked.all_flags()):
             detail = "; ".join(f"{flag.kind}: {flag.detail}" for flag in broken)
             usage = made.provenance.usage if made.provenance else Usage()
             return Rejection(

@@ -20,6 +20,7 @@ from programs.simulate import SimulationOptions
 from programs.turn import Seeker, Supporter
 from socialsim.adapter import CompactAdapter
 from socialsim.artifacts import find, load_state, program_of, save_state, slug
+from socialsim.compile.demonstrated import Sets
 from socialsim.compile.tasks import DEMONSTRATED, NAMES
 from socialsim.errors import InputError
 from socialsim.lms import LMSpec, parse_spec
@@ -223,8 +224,8 @@ def test_a_persona_example_with_another_topics_subtopic_is_refused(tmp_path: Pat
 
 @pytest.mark.parametrize(
     ("content", "reason"),
-    [(b"{", "not JSON"), (b"[" * 100_000, "not JSON"), (b"", "not JSON"), (b"\xff\xfe\x00", "not JSON"), (b"[1]", "not a DSPy state"),
-     (b'"x"', "not a DSPy state"), (b"null", "not a DSPy state"), (b"{}", "holds predictors none")],
+    [(b"{", "not JSON"), (b"[" * 100_000, "not JSON"), (b"", "not JSON"), (b"\xff\xfe\x00", "not JSON"),
+     (b"[1]", "not a DSPy state"), (b'"x"', "not a DSPy state"), (b"null", "not a DSPy state"), (b"{}", "holds predictors none")],
 )  # fmt: skip
 def test_what_is_no_state_is_refused(tmp_path: Path, content: bytes, reason: str) -> None:
     path = tmp_path / "x.json"
@@ -325,7 +326,7 @@ def test_the_split_is_disjoint_covers_every_demonstration_and_every_topic() -> N
 def test_the_split_never_changes() -> None:
     assert read_splits() == read_splits()
     with pytest.raises(ValidationError, match="frozen"):
-        read_splits().train = ()  # type: ignore[misc]
+        read_splits().train = ()
 
 
 @pytest.mark.parametrize(
@@ -351,8 +352,6 @@ def test_a_split_file_that_is_none_is_refused_in_one_line(tmp_path: Path, conten
 
 
 def test_sets_of_a_task_are_the_splits_scenarios() -> None:
-    from socialsim.compile.demonstrated import Sets
-
     splits, sets = read_splits(), Sets.read()
     for program in DEMONSTRATED.values():
         task = program(sets)
