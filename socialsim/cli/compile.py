@@ -28,6 +28,8 @@ class EffortOptions:
 
     demos: Annotated[int, Parameter(validator=Number(gte=0, lte=16))] = 2
     """Examples in the compiled prompt at most."""
+    labeled: Annotated[int | None, Parameter(validator=Number(gte=0, lte=16))] = None
+    """Authored examples among them at most; 0 leaves only the LM's own good answers. Default: as many as --demos."""
     candidates: Some = 6
     """Programs to try (gepa: rounds over the validation set)."""
     threshold: Annotated[float, Parameter(validator=Number(gte=0, lte=1))] = 0.8

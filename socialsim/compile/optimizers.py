@@ -32,6 +32,7 @@ class Effort:
 
     Attributes:
         demos: examples in a compiled prompt at most.
+        labeled: authored ones among them at most.
         candidates: programs (bootstrap, MIPRO, SIMBA) or full validation rounds (GEPA) to try.
         threshold: score from which an LM's own answer may become an example.
         validation: validation examples to choose by; None for all.
@@ -40,6 +41,7 @@ class Effort:
     """
 
     demos: int = 2
+    labeled: int = 2
     candidates: int = 6
     threshold: float = 0.8
     validation: int | None = None
@@ -77,7 +79,7 @@ class Workbench:
     @property
     def labeled_demos(self) -> int:
         """Examples that may stand in a prompt as they are."""
-        return self.effort.demos if self.answered else 0
+        return self.effort.labeled if self.answered else 0
 
 
 def optimise(name: Optimizer, leaf: dspy.Module, bench: Workbench) -> dspy.Module:
