@@ -19,6 +19,7 @@ from socialsim.compile.judged import JudgeTask
 from socialsim.compile.tasks import DEMONSTRATED, JUDGE
 from socialsim.resources import demonstrations, read_splits, training_demonstrations
 from socialsim.runfolder import versions
+from socialsim.schema import Demonstration
 from tests.command import Ended, socialsim
 from tests.tutored_server import (
     MAGIC,
@@ -46,13 +47,15 @@ def small(**changed: int) -> list[object]:
 SMALL = small()
 
 
-def compile_(out: Path, program: str, optimizer: str, answer: Script, **changed: int) -> tuple[Ended, int]:
+def compile_(
+    out: Path, program: str, optimizer: str, answer: Script, **changed: int
+) -> tuple[Ended, list[dict[str, Any]]]:
     """How a small compile ended, and the requests it sent."""
     with tutored_server(answer) as server:
         ended = socialsim(
             "compile", program, "--optimizer", optimizer, "--lm", server.spec, "--out", out, *small(**changed)
         )
-        return ended, len(server.bodies)
+        return ended, server.bodies
 
 
 def card_of(out: Path, program: str, optimizer: str) -> Card:
@@ -80,24 +83,56 @@ def tutored_by_luck() -> Script:
     return answer
 
 
+FIELDS = {
+    "persona": {"topic", "question", "description", "correction", "answer", "augmented"},
+    "seeker": {"persona", "dialogue", "now", "correction", "answer", "augmented"},
+    "supporter": {"dialogue", "progress", "correction", "answer", "augmented"},
+    "onepass": {"persona", "correction", "answer", "augmented"},
+}
+
+
+def _planted() -> Iterator[Demonstration]:
+    """The demonstrations with personas that hold a word nobody says."""
+    for demo in demonstrations():
+        fields = ("description", "attempts", "goals", "question")
+        told = {name: f"I Zyxomma {getattr(demo.persona, name)}" for name in fields}
+        yield demo.model_copy(update={"persona": demo.persona.model_copy(update=told)})
+
+
+def _assert_nothing_is_shown_that_must_not(program: str, bodies: list[dict[str, Any]], state: Path) -> None:
+    """No example is held out, and no supporter, nor what writes its instructions, sees a persona."""
+    held_out = set(read_splits().held_out)
+    lines = [turn.text for demo in demonstrations() if demo.dialogue.id in held_out for turn in demo.dialogue.turns]
+    shown = [m["content"] for body in bodies for m in body["messages"] if m["role"] == "assistant"]
+    assert shown
+    assert not [line for line in lines if any(line[:30] in text for text in shown)]
+    assert ("Zyxomma" in json.dumps(bodies)) == (program != "supporter")
+    if program == "supporter":
+        assert "Zyxomma" not in state.read_text()
+
+
 @pytest.mark.parametrize("optimizer", ["labeled", "bootstrap", "mipro", "gepa", "simba"])
 @pytest.mark.parametrize("program", ["persona", "seeker", "supporter", "onepass"])
 def test_a_compile_leaves_a_state_that_loads_and_a_card_that_says_how(
-    tmp_path: Path, program: str, optimizer: str
+    tmp_path: Path, program: str, optimizer: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    planted = list(_planted())
+    monkeypatch.setattr("socialsim.compile.demonstrated.demonstrations", lambda: iter(planted))
     if program == "onepass" and optimizer not in ("labeled", "bootstrap"):
         pytest.skip("slow to check, and nothing of its own")
-    ended, requests = compile_(tmp_path, program, optimizer, mixed)
+    ended, bodies = compile_(tmp_path, program, optimizer, mixed)
     assert (ended.code, ended.err) == (0, "")
     path = tmp_path / program / f"scripted.{optimizer}.json"
     leaf = DEMONSTRATED[program].leaf_class()
     load_state(leaf, path, program)
     assert program_of(path) == program
     assert len(leaf.predictors()[0].demos) <= 2
+    assert set().union(*leaf.predictors()[0].demos) <= FIELDS[program]
+    _assert_nothing_is_shown_that_must_not(program, bodies, path)
     card = card_of(tmp_path, program, optimizer)
     assert (card.program, card.optimizer, card.judge) == (program, optimizer, None)
-    assert card.usage.calls == requests
-    assert card.usage.prompt_tokens == 100 * requests
+    assert card.usage.calls == len(bodies)
+    assert card.usage.prompt_tokens == 100 * len(bodies)
     assert card.usage.cost == 0
     assert card.versions == versions()
     assert "dspy" in card.versions
@@ -159,31 +194,12 @@ def test_the_reflection_lm_writes_and_the_programs_lm_answers(tmp_path: Path) ->
     assert card.usage.calls == len(server.bodies) + len(reflection.bodies)
 
 
-@pytest.mark.parametrize("optimizer", ["labeled", "bootstrap", "mipro", "simba"])
-def test_no_example_in_a_prompt_is_held_out(tmp_path: Path, optimizer: str) -> None:
-    with tutored_server(mixed) as server:
-        socialsim("compile", "seeker", "--optimizer", optimizer, "--lm", server.spec, "--out", tmp_path, *SMALL)
-        shown = [m["content"] for body in server.bodies for m in body["messages"] if m["role"] == "assistant"]
-    held_out = set(read_splits().held_out)
-    lines = [turn.text for demo in demonstrations() if demo.dialogue.id in held_out for turn in demo.dialogue.turns]
-    assert shown
-    assert not [line for line in lines if any(line[:30] in text for text in shown)]
-
-
-@pytest.mark.parametrize("optimizer", ["bootstrap", "mipro"])
-def test_an_answer_below_the_threshold_never_becomes_an_example(tmp_path: Path, optimizer: str) -> None:
-    ended, _ = compile_(tmp_path, "supporter", optimizer, poor_but_reflecting)
-    assert ended.code == 0
-    demos = state_of(tmp_path, "supporter", optimizer)["reply"]["demos"]
-    assert not [demo for demo in demos if demo.get("augmented")]
-    with tutored_server(poor_but_reflecting) as server:
-        command = ("compile", "supporter", "--optimizer", optimizer, "--lm", server.spec, "--out", tmp_path / "b")
-        assert socialsim(*command, *SMALL, "--threshold", 0).code == 0
-        assert any(_shows(body, copied_line()) for body in server.bodies), "the threshold is what kept them out"
-
-
-def poor_but_reflecting(request: Request) -> dict[str, Any]:
-    return reflected(request) or poor(request)
+def test_an_answer_below_the_threshold_never_becomes_an_example(tmp_path: Path) -> None:
+    for threshold, shown in ((0.8, False), (0.01, True)):
+        with tutored_server(poor) as server:
+            command = ("compile", "supporter", "--lm", server.spec, "--out", tmp_path / f"{threshold}")
+            assert socialsim(*command, *SMALL, "--threshold", threshold).code == 0
+        assert any(_shows(body, copied_line()) for body in server.bodies) == shown
 
 
 def _shows(body: dict[str, Any], words: str) -> bool:
@@ -201,45 +217,6 @@ def test_an_lm_whose_answers_cannot_be_used_ends_as_a_score_of_zero(tmp_path: Pa
     assert (card.after.score, card.before.score, card.after.failures) == (0, 0, card.sizes["held_out"])
     assert not card.default
     assert "It does not beat the uncompiled program on held-out scenarios; it is not the default." in ended.out
-
-
-# The supporter is never shown a persona.
-
-
-@pytest.mark.parametrize("optimizer", ["labeled", "bootstrap", "mipro", "gepa", "simba"])
-def test_a_compiled_supporter_holds_prompt_fields_only(
-    tmp_path: Path, optimizer: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    planted = list(_planted())
-    monkeypatch.setattr("socialsim.compile.demonstrated.demonstrations", lambda: iter(planted))
-    with tutored_server(mixed) as server:
-        command = ("compile", "supporter", "--optimizer", optimizer, "--lm", server.spec, "--out", tmp_path)
-        assert socialsim(*command, *SMALL).code == 0
-        sent = json.dumps(server.bodies)
-    state = (tmp_path / "supporter" / f"scripted.{optimizer}.json").read_text()
-    assert "Zyxomma" not in state
-    assert "Zyxomma" not in sent
-    allowed = {"dialogue", "progress", "correction", "answer", "augmented"}
-    for demo in state_of(tmp_path, "supporter", optimizer)["reply"]["demos"]:
-        assert set(demo) <= allowed
-
-
-def _planted() -> Iterator[Any]:
-    """The demonstrations with personas that hold a word nobody says."""
-    for demo in demonstrations():
-        told = {
-            name: f"Zyxomma {getattr(demo.persona, name)}" for name in ("description", "attempts", "goals", "question")
-        }
-        yield demo.model_copy(update={"persona": demo.persona.model_copy(update=told)})
-
-
-def test_the_planted_word_would_be_seen_in_a_seekers_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    planted = list(_planted())
-    monkeypatch.setattr("socialsim.compile.demonstrated.demonstrations", lambda: iter(planted))
-    compile_(tmp_path, "seeker", "labeled", mixed)
-    assert "Zyxomma" in (tmp_path / "seeker" / "scripted.labeled.json").read_text()
-    for demo in state_of(tmp_path, "seeker", "labeled")["speak"]["demos"]:
-        assert set(demo) <= {"persona", "dialogue", "now", "correction", "answer", "augmented"}
 
 
 # The judge.

@@ -15,6 +15,7 @@ from socialsim.errors import UsageError
 
 if TYPE_CHECKING:
     from metrics.composite import Weights
+    from socialsim.compile.optimizers import Effort
     from socialsim.compile.task import Task
 
 LM_DEFAULT = CompileLMOptions()
@@ -46,6 +47,20 @@ class EffortOptions:
     """Calls in flight. Default: 2 in process, 16 elsewhere."""
     seed: int = 0
     """Of every random choice."""
+
+    def resolve(self, concurrency: int) -> Effort:
+        """What an optimiser is given."""
+        from socialsim.compile.optimizers import Effort
+
+        return Effort(
+            demos=self.demos,
+            labeled=self.demos if self.labeled is None else self.labeled,
+            candidates=self.candidates,
+            threshold=self.threshold,
+            validation=self.validation,
+            concurrency=concurrency,
+            seed=self.seed,
+        )
 
 
 @Parameter(name="*")
@@ -105,7 +120,7 @@ def compile(
         JSON file with other weights of the composite metric.
     """
     from socialsim.cli.compiling import execute
-    from socialsim.compile.optimizers import Effort, Optimizer
+    from socialsim.compile.optimizers import Optimizer
     from socialsim.compile.session import CompileConfig
 
     if optimizer not in list(Optimizer):
@@ -119,7 +134,7 @@ def compile(
         optimizer=Optimizer(optimizer),
         lms=specs,
         out=out,
-        effort=Effort(effort.demos, effort.candidates, effort.threshold, effort.validation, concurrency, effort.seed),
+        effort=effort.resolve(concurrency),
         weights=composite,
         samples=effort.samples,
         shots=1 if local else 3,
