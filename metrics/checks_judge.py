@@ -13,10 +13,12 @@ from pydantic import Field
 
 from metrics.check_reasoning import node_text
 from metrics.checks import Moment
+from metrics.quotable import quotable_sentences
 from metrics.quotes import occurs
 from metrics.rubric import numbered
 from metrics.verdicts import CheckVerdict, Rule
 from signatures.checks import STRATEGY_MEANING, CheckAnswer, JudgeDetail, JudgeMatch, JudgeReasoning
+from signatures.narrowing import quoting
 from socialsim.ask import BadAnswer, Exhausted, ask, ask_until
 from socialsim.formats import reasoning_text
 from socialsim.schema import Dialogue, Node, Record, Role, Speaker, Turn
@@ -53,7 +55,7 @@ class JudgedChecks(NamedTuple):
 
 
 class CheckJudge(dspy.Module):
-    """Judge replies by the three rules, one call each.
+    """Judge replies by the three rules, one call each; a decoder that honours the schema can only quote what is judged.
 
     Args:
         tries: answers asked for at most before a judgement is given up.
@@ -89,9 +91,9 @@ class CheckJudge(dspy.Module):
             judged += await self._judge(rule, module, inputs, source, moment.number)
         return judged
 
-    def _questions(self, turn: Turn, moment: Moment) -> list[tuple[Rule, dspy.Module, dict[str, str], str]]:
+    def _questions(self, turn: Turn, moment: Moment) -> list[tuple[Rule, dspy.Predict, dict[str, str], str]]:
         said = {"dialogue": numbered(moment.history) or "(nobody has spoken yet)"}
-        asked: list[tuple[Rule, dspy.Module, dict[str, str], str]] = []
+        asked: list[tuple[Rule, dspy.Predict, dict[str, str], str]] = []
         if thought := _thought(turn):
             asked.append((Rule.REASONING, self.reasoning, said | {"reasoning": thought}, thought))
         if turn.strategies:
@@ -102,10 +104,12 @@ class CheckJudge(dspy.Module):
         return asked
 
     async def _judge(
-        self, rule: Rule, module: dspy.Module, inputs: dict[str, str], source: str, number: int
+        self, rule: Rule, module: dspy.Predict, inputs: dict[str, str], source: str, number: int
     ) -> JudgedChecks:
+        signature = quoting(module.signature, quote=quotable_sentences([source]))
+
         async def attempt(correction: str) -> CheckAnswer:
-            answer: CheckAnswer = await ask(Role.JUDGE, module, **inputs, correction=correction)
+            answer: CheckAnswer = await ask(Role.JUDGE, module, **inputs, correction=correction, signature=signature)
             if answer.score is not None and not occurs(answer.quote, source):
                 raise BadAnswer(f"quote: '{answer.quote[:80]}' is not in what is judged; copy its words exactly")
             return answer

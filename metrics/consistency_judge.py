@@ -8,18 +8,38 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import dspy
 
 from metrics.consistency import Leak, Stance, UtteranceStance, leaks, seeker_stances
+from metrics.quotable import quotable_sentences
 from metrics.quotes import occurs
 from signatures.consistency import JudgeLeak, JudgeStance, LeakAnswer, StanceAnswer
+from signatures.narrowing import quoting
 from socialsim.ask import BadAnswer, Exhausted, ask, ask_until
 from socialsim.render import persona_text, transcript
 from socialsim.schema import Dialogue, Persona, Record, Role, Speaker, Turn
 
 Layer = Literal["rules", "judge"]
+
+
+class Limits(NamedTuple):
+    """What an answer may quote, nothing included; () where anything goes."""
+
+    quote: tuple[str, ...] = ()
+    fact: tuple[str, ...] = ()
+
+
+def limits_of(text: str, persona: Persona) -> Limits:
+    """What may be quoted of a judged text and of a persona; a verdict that finds nothing quotes nothing."""
+    facts = quotable_sentences(line.partition(": ")[2] for line in persona_text(persona).splitlines())
+    quotes = quotable_sentences([text])
+    return Limits(*(("", *found) if found else () for found in (quotes, facts)))
+
+
+def _limited(predict: dspy.Predict, limits: Limits | None) -> type[dspy.Signature]:
+    return quoting(predict.signature, **(limits or Limits())._asdict())
 
 
 class StanceJudge(dspy.Module):
@@ -29,13 +49,13 @@ class StanceJudge(dspy.Module):
         super().__init__()
         self.stance = dspy.Predict(JudgeStance)
 
-    def forward(self, **inputs: Any) -> dspy.Prediction:
-        """Judge one line."""
-        return self.stance(**inputs)
+    def forward(self, limits: Limits | None = None, **inputs: Any) -> dspy.Prediction:
+        """Judge one line; ``limits`` reach the decoder, not the prompt."""
+        return self.stance(signature=_limited(self.stance, limits), **inputs)
 
-    async def aforward(self, **inputs: Any) -> dspy.Prediction:
+    async def aforward(self, limits: Limits | None = None, **inputs: Any) -> dspy.Prediction:
         """The same, asynchronously."""
-        return await self.stance.acall(**inputs)
+        return await self.stance.acall(signature=_limited(self.stance, limits), **inputs)
 
 
 class LeakJudge(dspy.Module):
@@ -45,13 +65,13 @@ class LeakJudge(dspy.Module):
         super().__init__()
         self.leak = dspy.Predict(JudgeLeak)
 
-    def forward(self, **inputs: Any) -> dspy.Prediction:
-        """Judge one reply."""
-        return self.leak(**inputs)
+    def forward(self, limits: Limits | None = None, **inputs: Any) -> dspy.Prediction:
+        """Judge one reply; ``limits`` reach the decoder, not the prompt."""
+        return self.leak(signature=_limited(self.leak, limits), **inputs)
 
-    async def aforward(self, **inputs: Any) -> dspy.Prediction:
+    async def aforward(self, limits: Limits | None = None, **inputs: Any) -> dspy.Prediction:
         """The same, asynchronously."""
-        return await self.leak.acall(**inputs)
+        return await self.leak.acall(signature=_limited(self.leak, limits), **inputs)
 
 
 class FoundLeak(Leak):
@@ -98,6 +118,8 @@ async def judge_leak(
         RoleError: if the judge did not answer.
     """
 
+    limits = limits_of(reply, persona)
+
     async def attempt(correction: str) -> LeakAnswer:
         answer: LeakAnswer = await ask(
             Role.JUDGE,
@@ -106,6 +128,7 @@ async def judge_leak(
             dialogue=transcript(said),
             reply=reply,
             correction=correction,
+            limits=limits,
         )
         if answer.leaks:
             _check(answer, reply, persona)
@@ -124,6 +147,8 @@ async def judge_stance(
         RoleError: if the judge did not answer.
     """
 
+    limits = limits_of(line, persona)
+
     async def attempt(correction: str) -> StanceAnswer:
         answer: StanceAnswer = await ask(
             Role.JUDGE,
@@ -132,6 +157,7 @@ async def judge_stance(
             dialogue=transcript(said),
             line=line,
             correction=correction,
+            limits=limits,
         )
         if answer.stance != "neutral":
             _check(answer, line, persona)

@@ -15,8 +15,9 @@ import dspy
 from pydantic import Field, model_validator
 
 from metrics.calibrations import UNCALIBRATED, calibration_note, is_calibrated
+from metrics.quotable import quotable_sentences, quotes_of
 from metrics.quotes import occurs
-from signatures.judge import Dimension, Evidence, JudgeDialogue, Judgement, guide_text
+from signatures.judge import Dimension, Evidence, JudgeDialogue, Judgement, guide_text, narrowed
 from socialsim.ask import BadAnswer, Exhausted, ask, ask_until
 from socialsim.schema import Dialogue, Record, Role, Turn, Usage
 
@@ -34,6 +35,7 @@ __all__ = [
     "calibration_note",
     "is_calibrated",
     "judge_inputs",
+    "quotable",
     "table_row",
 ]
 
@@ -100,19 +102,27 @@ class RubricVerdict(Record):
 
 
 class RubricLeaf(dspy.Module):
-    """Inputs: dialogue, dimension, correction (see `judge_inputs`); answer: a `Judgement`. The leaf to compile."""
+    """Inputs: dialogue, dimension, correction (see `judge_inputs`); answer: a `Judgement`. The leaf to compile.
+
+    ``quotable`` limits what an answer may quote (see `quotable`); it reaches the decoder, not the prompt.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.judge = dspy.Predict(JudgeDialogue)
 
-    def forward(self, **inputs: Any) -> dspy.Prediction:
+    def forward(self, quotable: tuple[str, ...] = (), **inputs: Any) -> dspy.Prediction:
         """Judge one dimension."""
-        return self.judge(**inputs)
+        return self.judge(signature=self._limited(quotable, inputs), **inputs)
 
-    async def aforward(self, **inputs: Any) -> dspy.Prediction:
+    async def aforward(self, quotable: tuple[str, ...] = (), **inputs: Any) -> dspy.Prediction:
         """The same, asynchronously."""
-        return await self.judge.acall(**inputs)
+        return await self.judge.acall(signature=self._limited(quotable, inputs), **inputs)
+
+    def _limited(self, quotable: tuple[str, ...], inputs: dict[str, Any]) -> type[dspy.Signature]:
+        signature: type[dspy.Signature] = self.judge.signature
+        utterances = str(inputs.get("dialogue", "")).count("\n") + 1  # one a line, see `numbered`
+        return narrowed(signature, tuple(quotable), utterances) if quotable else signature
 
 
 class Judged(NamedTuple):
@@ -154,10 +164,12 @@ class RubricJudge(dspy.Module):
         return Judged(tuple(scores), tuple(errors), len(retries))
 
     async def _score(self, dialogue: Dialogue, dimension: Dimension, sample: int, retries: list[str]) -> Score:
+        choices = quotable(dialogue)
+
         async def attempt(correction: str) -> Judgement:
             try:
-                answer = await ask(Role.JUDGE, self.leaf, **judge_inputs(dialogue, dimension, correction))
-                return checked(answer, dialogue.turns)
+                inputs = judge_inputs(dialogue, dimension, correction)
+                return checked(await ask(Role.JUDGE, self.leaf, quotable=choices, **inputs), dialogue.turns, choices)
             except BadAnswer as error:
                 retries.append(str(error))
                 raise
@@ -180,16 +192,29 @@ def text_digest(dialogue: Dialogue) -> str:
 
 
 def judge_inputs(dialogue: Dialogue, dimension: Dimension, correction: str = "") -> dict[str, str]:
-    """The leaf's inputs."""
+    """The leaf's inputs, as the prompt shows them."""
     return {"dialogue": numbered(dialogue.turns), "dimension": guide_text(dimension), "correction": correction}
 
 
-def checked(answer: Judgement, turns: Sequence[Turn]) -> Judgement:
+def quotable(dialogue: Dialogue) -> tuple[str, ...]:
+    """The sentences of a dialogue that a judge may quote; () where they are too many to list (see `RubricLeaf`)."""
+    return quotable_sentences(turn.text for turn in dialogue.turns)
+
+
+def checked(answer: Judgement, turns: Sequence[Turn], quotable: Sequence[str] = ()) -> Judgement:
     """The answer, if its evidence is in the dialogue; what is missing needs none, and loses what is not there.
+
+    Args:
+        answer: what the judge said.
+        turns: what it judged.
+        quotable: the sentences its answer was limited to. One of them is evidence whatever number comes with it: the
+            number is only a pointer, and moves to the nearest utterance that holds the sentence.
 
     Raises:
         BadAnswer: if a score has no evidence, or evidence that does not occur where it is said to.
     """
+    if quotable:
+        answer = answer.model_copy(update={"evidence": tuple(_pointed(item, turns) for item in answer.evidence)})
     faults = [_fault(item, turns) for item in answer.evidence]
     if answer.score is None:
         kept = tuple(item for item, fault in zip(answer.evidence, faults, strict=True) if not fault)
@@ -199,6 +224,13 @@ def checked(answer: Judgement, turns: Sequence[Turn]) -> Judgement:
     if any(faults):
         raise BadAnswer("; ".join(fault for fault in faults if fault))
     return answer
+
+
+def _pointed(evidence: Evidence, turns: Sequence[Turn]) -> Evidence:
+    number = evidence.utterance
+    places = [i for i, turn in enumerate(turns, 1) if evidence.quote in quotes_of(turn.text)]
+    nearest = min(places, key=lambda place: abs(place - number), default=number)
+    return evidence.model_copy(update={"utterance": nearest})
 
 
 def _fault(evidence: Evidence, turns: Sequence[Turn]) -> str:

@@ -10,6 +10,7 @@ from typing import Annotated, Final
 import dspy
 from pydantic import BaseModel, ConfigDict, Field
 
+from signatures.narrowing import bounded
 from socialsim.taxonomy import Strategy
 
 # What a reply does that carries out a strategy.
@@ -31,11 +32,18 @@ class CheckAnswer(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     discussion: str = Field(
-        description="1 to 3 short sentences: what speaks for which score", min_length=1, max_length=800
+        description="1 to 3 short sentences: what speaks for which score",
+        min_length=1,
+        max_length=800,
+        json_schema_extra=bounded(45, 4),
     )
     quote: str = Field(description="3 to 20 words that decide, copied exactly", min_length=1, max_length=300)
     score: Annotated[int, Field(ge=0, le=3)] | None = Field(description="0, 1, 2 or 3; null if it cannot be judged")
-    change: str = Field(description="what to change, in one sentence; empty if nothing", max_length=300)
+    change: str = Field(
+        description="what to change, in one sentence; empty if nothing",
+        max_length=300,
+        json_schema_extra=bounded(25, 0),
+    )
 
 
 class JudgeReasoning(dspy.Signature):

@@ -7,11 +7,13 @@ cache reads a dialogue once for all six.
 from __future__ import annotations
 
 from enum import StrEnum
+from functools import lru_cache
 from typing import Annotated, Final, NamedTuple
 
 import dspy
 from pydantic import BaseModel, ConfigDict, Field
 
+from signatures.narrowing import bounded, limited, one_of
 from socialsim.schema import Record
 
 
@@ -116,7 +118,10 @@ class Judgement(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     discussion: str = Field(
-        description="2 to 4 short sentences: what speaks for which score", min_length=1, max_length=1000
+        description="2 to 4 short sentences: what speaks for which score",
+        min_length=1,
+        max_length=1000,
+        json_schema_extra=bounded(60, 4),
     )
     # At least one for the decoder; where nothing can be scored there may be nothing to quote.
     evidence: tuple[Evidence, ...] = Field(description="1 to 3 quotes", max_length=3, json_schema_extra={"minItems": 1})
@@ -139,3 +144,23 @@ class JudgeDialogue(dspy.Signature):
     dimension: str = dspy.InputField(desc="what to judge, and what each score means")
     correction: str = dspy.InputField(desc="what was wrong with your last answer", default="")
     answer: Judgement = dspy.OutputField()
+
+
+@lru_cache(maxsize=256)
+def narrowed(signature: type[dspy.Signature], quotable: tuple[str, ...], utterances: int) -> type[dspy.Signature]:
+    """The same prompt with an answer that can only quote the given sentences, and point at utterances there are.
+
+    Args:
+        signature: `JudgeDialogue`, compiled or not.
+        quotable: what may be quoted, not empty.
+        utterances: the number of the last utterance.
+    """
+    item = Evidence.model_json_schema()
+    number, quote = item["properties"]["utterance"], item["properties"]["quote"]
+    item["properties"] = {
+        "utterance": number | {"maximum": utterances},
+        "quote": {"description": quote["description"], **one_of(quotable)},
+    }
+    evidence = {"type": "array", "items": item, "minItems": 1, "maxItems": 3}
+    answer = limited(signature.output_fields["answer"].annotation, evidence=evidence)
+    return signature.with_updated_fields("answer", type_=answer)

@@ -18,7 +18,7 @@ import dspy
 from dspy.utils.exceptions import ContextWindowExceededError, LMInvalidRequestError
 from pydantic import Field
 
-from metrics.rubric import RubricLeaf, checked, judge_inputs, text_digest
+from metrics.rubric import RubricLeaf, checked, judge_inputs, quotable, text_digest
 from signatures.judge import Dimension, Judgement
 from socialsim.adapter import CompactAdapter
 from socialsim.ask import BadAnswer, Exhausted, RoleError, ask, ask_until
@@ -88,9 +88,11 @@ class RubricScorer:
     async def score(self, dialogue: Dialogue, dimension: Dimension) -> int | None:
         """Judge one dimension; the score must rest on words of the dialogue."""
 
+        choices = quotable(dialogue)
+
         async def attempt(correction: str) -> Judgement:
-            answer = await ask(Role.JUDGE, self.leaf, **judge_inputs(dialogue, dimension, correction))
-            return checked(answer, dialogue.turns)
+            inputs = judge_inputs(dialogue, dimension, correction)
+            return checked(await ask(Role.JUDGE, self.leaf, quotable=choices, **inputs), dialogue.turns, choices)
 
         return (await ask_until(attempt, self._tries)).score
 

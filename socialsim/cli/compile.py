@@ -32,7 +32,7 @@ class EffortOptions:
     labeled: Annotated[int | None, Parameter(validator=Number(gte=0, lte=16))] = None
     """Authored examples among them at most; 0 leaves only the LM's own good answers. Default: as many as --demos."""
     candidates: Some = 6
-    """Programs to try (gepa: rounds over the validation set)."""
+    """Programs to try (gepa, prune: calls, in rounds over the validation set)."""
     threshold: Annotated[float, Parameter(validator=Number(gte=0, lte=1))] = 0.8
     """Score from which an LM's own answer may become an example."""
     per_dialogue: Some = 4
@@ -111,7 +111,8 @@ def compile(
     program
         persona, seeker, supporter, onepass or judge.
     optimizer
-        labeled, bootstrap, mipro, gepa or simba.
+        labeled, bootstrap, mipro, gepa, simba; or prune, GEPA for LMs too small to write instructions: it leaves out
+        parts of them.
     out
         Folder of compiled programs.
     max_cost

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from metrics.agreement import judge_score
 from metrics.composite import Scored
-from metrics.rubric import RubricLeaf, checked, judge_inputs
+from metrics.rubric import RubricLeaf, checked, judge_inputs, quotable
 from socialsim.compile.task import Examples, ExampleSets, Task
 from socialsim.errors import UsageError
 from socialsim.ratings import LabelledItem
@@ -49,7 +49,8 @@ class JudgeTask(Task):
             item = f"{labelled.dialogue.id}#{labelled.dimension}"
             self.gold[item] = labelled
             inputs = judge_inputs(labelled.dialogue, labelled.dimension)
-            found.append(dspy.Example(**inputs, item=item, rating=labelled.score).with_inputs(*inputs))
+            example = dspy.Example(**inputs, quotable=quotable(labelled.dialogue), item=item, rating=labelled.score)
+            found.append(example.with_inputs(*inputs, "quotable"))
         return found
 
     def score(self, item: str, inputs: dict[str, Any], answer: BaseModel, shown: Examples = ()) -> Scored:
@@ -59,7 +60,8 @@ class JudgeTask(Task):
             BadAnswer: if its evidence is not in the dialogue.
         """
         labelled = self.gold[item]
-        verdict = checked(answer, labelled.dialogue.turns)  # type: ignore[arg-type]
+        choices = inputs.get("quotable", ())
+        verdict = checked(answer, labelled.dialogue.turns, choices)  # type: ignore[arg-type]
         score = judge_score(labelled.score, verdict.score)
         given = "no score" if verdict.score is None else f"{verdict.score}"
         line = f"{labelled.dimension}: you gave {given}; people gave {labelled.score:.1f} on average"

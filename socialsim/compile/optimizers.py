@@ -11,6 +11,7 @@ from typing import Any
 import dspy
 
 from socialsim.compile.metric import Metric
+from socialsim.compile.prune import Pruner
 from socialsim.errors import UsageError
 
 Examples = list[dspy.Example]
@@ -24,6 +25,7 @@ class Optimizer(StrEnum):
     MIPRO = "mipro"
     GEPA = "gepa"
     SIMBA = "simba"
+    PRUNE = "prune"
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class Effort:
     Attributes:
         demos: examples in a compiled prompt at most.
         labeled: authored ones among them at most.
-        candidates: programs (bootstrap, MIPRO, SIMBA) or full validation rounds (GEPA) to try.
+        candidates: programs (bootstrap, MIPRO, SIMBA), or calls in rounds over the validation set (GEPA), to try.
         threshold: score from which an LM's own answer may become an example.
         validation: validation examples to choose by; None for all.
         concurrency: calls in flight.
@@ -54,6 +56,7 @@ class Workbench:
     """What an optimiser works with.
 
     Attributes:
+        name: of the optimiser.
         metric: scores an answer.
         train: examples it may learn from.
         validation: examples it may choose by.
@@ -62,6 +65,7 @@ class Workbench:
         answered: whether examples hold an answer and so may stand in a prompt as they are.
     """
 
+    name: str
     metric: Metric
     train: Examples
     validation: Examples
@@ -142,14 +146,23 @@ def _mipro(leaf: dspy.Module, bench: Workbench) -> Any:
 
 
 def _gepa(leaf: dspy.Module, bench: Workbench) -> Any:
+    return _evolve(leaf, bench, reflection_lm=bench.reflection)
+
+
+def _prune(leaf: dspy.Module, bench: Workbench) -> Any:
+    """GEPA for LMs too small to reflect: a proposal leaves out part of the instructions."""
+    return _evolve(leaf, bench, instruction_proposer=Pruner(bench.effort.seed))
+
+
+def _evolve(leaf: dspy.Module, bench: Workbench, **proposing: Any) -> Any:
     effort = bench.effort
     optimizer = dspy.GEPA(
         metric=bench.metric.feedback,
-        max_full_evals=effort.candidates,
-        reflection_lm=bench.reflection,
+        max_metric_calls=effort.candidates * len(bench.chosen_by),
         num_threads=effort.concurrency,
-        log_dir=str(bench.folder / "gepa"),
+        log_dir=str(bench.folder / bench.name),
         seed=effort.seed,
+        **proposing,
     )
     return optimizer.compile(leaf, trainset=bench.train, valset=bench.chosen_by)
 
@@ -174,4 +187,5 @@ _OPTIMISERS: dict[Optimizer, Callable[[dspy.Module, Workbench], Any]] = {
     Optimizer.MIPRO: _mipro,
     Optimizer.GEPA: _gepa,
     Optimizer.SIMBA: _simba,
+    Optimizer.PRUNE: _prune,
 }

@@ -172,7 +172,16 @@ class Compile:
     def _compile(self) -> Card:
         config, task, sets = self.config, self.task, self.task.sets
         metric, reflection = Metric(task), self._lms[Role.REFLECTION]
-        bench = Workbench(metric, sets.train, sets.validation, reflection, self.work, config.effort, task.answered)
+        bench = Workbench(
+            name=str(config.optimizer),
+            metric=Metric(task),
+            train=sets.train,
+            validation=sets.validation,
+            reflection=reflection,
+            folder=self.work,
+            effort=config.effort,
+            answered=task.answered,
+        )
         self._on_step(f"optimising with {config.optimizer}")
         compiled = self._plain(optimise(config.optimizer, task.leaf(), bench))
         chosen = self._measure("validation", compiled, sets.validation, 1)
