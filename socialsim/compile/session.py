@@ -174,7 +174,7 @@ class Compile:
         metric, reflection = Metric(task), self._lms[Role.REFLECTION]
         bench = Workbench(
             name=str(config.optimizer),
-            metric=Metric(task),
+            metric=metric,
             train=sets.train,
             validation=sets.validation,
             reflection=reflection,
