@@ -21,7 +21,8 @@ def calibration_note(judge: str, program: str) -> str:
     """What is known of a judge's agreement with people, in a few words; `UNCALIBRATED` where nothing is.
 
     A card, ``calibration/*.json`` here or among the compiled programs, counts for one LM spec and one program only:
-    with other settings or instructions it is another judge.
+    with other settings or instructions it is another judge. Of several cards of a judge the one on most dialogues
+    counts, of equal ones the newest.
 
     Args:
         judge: spec of the LM, as its verdicts name it.
@@ -35,18 +36,17 @@ def calibration_note(judge: str, program: str) -> str:
 
 
 def _card(judge: str, program: str) -> dict[str, Any] | None:
-    for folder in (Path("calibration"), compiled_folder() / "calibration"):
-        for path in sorted(folder.glob("*.json")):
-            card = _read_card(path)
-            if card and (card["judge"], card["program"]) == (judge, program):
-                return card
-    return None
+    folders = (Path("calibration"), compiled_folder() / "calibration")
+    read = [read_card(path) for folder in folders for path in sorted(folder.glob("*.json"))]
+    own = [card for card in read if card and (card["judge"], card["program"]) == (judge, program)]
+    return max(own, key=lambda card: (card["n"], str(card.get("date", ""))), default=None)
 
 
-def _read_card(path: Path) -> dict[str, Any] | None:
+def read_card(path: Path) -> dict[str, Any] | None:
     """A calibration card; None where the file is none (a folder of this name may hold anything)."""
     try:
         card = json.loads(path.read_bytes())
     except (OSError, ValueError):
         return None
-    return card if isinstance(card, dict) and card.keys() >= _CARD_KEYS else None
+    known = isinstance(card, dict) and card.keys() >= _CARD_KEYS and isinstance(card["n"], int)
+    return card if known else None

@@ -120,7 +120,7 @@ class RubricLeaf(dspy.Module):
         return await self.judge.acall(signature=self._limited(quotable, inputs), **inputs)
 
     def _limited(self, quotable: tuple[str, ...], inputs: dict[str, Any]) -> type[dspy.Signature]:
-        signature: type[dspy.Signature] = self.judge.signature
+        signature: Any = self.judge.signature
         utterances = str(inputs.get("dialogue", "")).count("\n") + 1  # one a line, see `numbered`
         return narrowed(signature, tuple(quotable), utterances) if quotable else signature
 

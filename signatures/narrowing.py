@@ -20,7 +20,7 @@ Schema = dict[str, Any]
 
 
 def bounded(most: int, least: int = 1) -> Callable[[Schema], None]:
-    """A field's ``json_schema_extra`` that bounds a text for the decoder in words: a small model writes as much as it may.
+    """A field's ``json_schema_extra``: the decoder may write so many words. A small model writes all that it may.
 
     Args:
         most: words at most.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -9,8 +10,11 @@ from pathlib import Path
 from typing import Final
 
 from metrics.agreement import RESAMPLES, CalibrationCard, agreement, is_calibrated, summary
+from metrics.calibrations import read_card
+from socialsim.artifacts import slug
 from socialsim.formats import read_dialogues
 from socialsim.labels import Labels, mean_rating
+from socialsim.lms import LMSpec
 from socialsim.runfolder import read_dialogue_records, versions
 from socialsim.schema import Dialogue
 from socialsim.scoring import Verdict
@@ -87,3 +91,25 @@ def corpus_dialogues(path: Path) -> dict[str, Dialogue]:
     """
     found = read_dialogue_records(path) if path.is_dir() else read_dialogues(path)
     return {dialogue.id: dialogue for dialogue in found}
+
+
+def judge_name(spec: LMSpec, program: str = "") -> str:
+    """A judge in a file name: its LM, the LM's settings if the spec has any, and the hash of a compiled program."""
+    settings = re.sub(r"[^\w.]+", "-", spec.text.partition("?")[2]).strip("-.")[:80]
+    return "-".join(part for part in (slug(spec), settings, program) if part)
+
+
+def card_file(folder: Path, judge: str, labels: Labels, n: int) -> Path:
+    """Where a card is written: ``<judge>--<labels>.json``, both without folder and ending.
+
+    A card on fewer dialogues does not replace one on more: it goes beside it, as ``<judge>--<labels>--n<N>.json``.
+
+    Args:
+        folder: of the cards.
+        judge: its name in files (see `judge_name`).
+        labels: people's ratings.
+        n: dialogues the card rests on.
+    """
+    path = folder / f"{judge}--{labels.path.stem}.json"
+    there = read_card(path)
+    return path.with_name(f"{path.stem}--n{n}.json") if there and there["n"] > n else path

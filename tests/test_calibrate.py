@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stdout
 from pathlib import Path
@@ -17,9 +18,8 @@ from metrics.agreement import CalibrationCard
 from signatures.judge import Dimension
 from socialsim import scoring
 from socialsim.adapter import CompactAdapter
-from socialsim.artifacts import slug
 from socialsim.ask import BadAnswer, RoleError
-from socialsim.calibrating import calibrate, given_scores
+from socialsim.calibrating import calibrate, card_file, given_scores, judge_name
 from socialsim.cli.calibrate import register
 from socialsim.errors import InputError, LMError, UsageError
 from socialsim.journal import Journal
@@ -250,7 +250,7 @@ def test_the_command_judges_by_an_lm_and_leaves_a_card(
     said = command(*options)
     (file,) = out.glob("*.json")
     card = CalibrationCard.model_validate_json(file.read_bytes())
-    assert file.stem == slug(parse_spec("openai/gpt-test"))
+    assert file.name == "openai-gpt-test--labels.json"
     assert len(bound.requests) == 62
     assert (card.judge, card.n, card.malformed) == ("openai/gpt-test", 31, 0)
     assert len(card.program) == 12
@@ -259,6 +259,32 @@ def test_the_command_judges_by_an_lm_and_leaves_a_card(
     assert all(len(line) <= 80 for line in said.splitlines() if line.startswith(("understanding", "safety")))
     command(*options)
     assert len(bound.requests) == 62
+
+
+def test_a_card_on_fewer_dialogues_or_other_labels_replaces_none(
+    labels: Path, corpus: Path, tmp_path: Path, lm: Callable[..., ScriptedLM]
+) -> None:
+    lm(answer_of)
+    out, other = tmp_path / "cards", tmp_path / "other.csv"
+    other.write_text(labels.read_text())
+    options = ("--corpus", corpus, "--judge-lm", "openai/x", "--out", out)
+    for rated, limit in ((labels, 5), (labels, 3), (labels, 6), (other, 2)):
+        said = command(rated, *options, "--limit", limit)
+        assert ("beside the card on more dialogues of labels.csv" in " ".join(said.split())) is (limit == 3)
+    assert {card.name: json.loads(card.read_bytes())["n"] for card in out.glob("*.json")} == {
+        "openai-x--labels.json": 6,
+        "openai-x--labels--n3.json": 3,
+        "openai-x--other.json": 2,
+    }
+    assert "openai-x--other.json" in said.replace("\n", "")
+
+
+def test_another_judge_has_another_card(labels: Path, tmp_path: Path) -> None:
+    rated = read_labels(labels)
+    specs = ("openai/x", "openai/x?temperature=0", "openai/x?temperature=0.7", "openai/y")
+    names = [judge_name(parse_spec(spec), program) for spec in specs for program in ("", "0123456789ab")]
+    assert len({card_file(tmp_path, name, rated, 36) for name in names}) == len(names)
+    assert all(re.fullmatch(r"[\w.-]+", name) for name in names)
 
 
 def test_a_judge_lm_that_cannot_be_read_ends_in_one_line_with_its_card(
@@ -277,7 +303,7 @@ def test_the_command_compares_scores_of_a_file(labels: Path, tmp_path: Path) -> 
         "id,understanding,safety\n" + "".join(f"{name},{4 * score / 3 + 1},5\n" for name, score in CORPUS.items())
     )
     said = command(labels, "--scores", scores, "--scores-scale", "1-5", "--out", tmp_path / "c")
-    card = CalibrationCard.model_validate_json((tmp_path / "c" / "machine.json").read_bytes())
+    card = CalibrationCard.model_validate_json((tmp_path / "c" / "machine--labels.json").read_bytes())
     assert card.dimensions["understanding"].exact.value == 1
     assert card.dimensions["safety"].spearman.value is None
     assert not card.calibrated

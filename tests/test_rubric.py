@@ -332,6 +332,20 @@ def test_a_card_counts_for_its_lm_and_its_program_only(tmp_path: Path, monkeypat
     assert calibration_note("openai/judge", "abc").startswith(f"{UNCALIBRATED}: too little agreement")
 
 
+def test_of_several_cards_of_a_judge_the_one_on_most_dialogues_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    card = {"judge": "openai/judge", "program": "abc", "summary": "s", "calibrated": False}
+    (tmp_path / "calibration").mkdir()
+    cards = [("a", 3, "2026-01-03"), ("b", 71, "2026-01-01"), ("c", 71, "2026-01-02"), ("d", "many", "2026-01-04")]
+    for labels, n, date in cards:
+        text = json.dumps(card | {"labels": labels, "n": n, "date": date, "calibrated": labels == "c"})
+        (tmp_path / "calibration" / f"openai-judge--{labels}.json").write_text(text)
+    assert calibration_note("openai/judge", "abc") == "calibrated on 71 dialogues rated by people in c: s"
+    assert is_calibrated("openai/judge", "abc")
+
+
 def test_the_inputs_and_the_digest_follow_from_what_was_said() -> None:
     inputs = judge_inputs(CHAT, Dimension.SAFETY, "again")
     assert list(inputs) == ["dialogue", "dimension", "correction"]

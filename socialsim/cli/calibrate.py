@@ -58,7 +58,8 @@ def calibrate(
     Example: **socialsim calibrate ratings.csv --corpus runs/first --judge-lm openai/gpt-4o**
 
     A judge is calibrated if, on every rated dimension, its rank correlation with people over at least 30 dialogues has
-    a 95% bootstrap interval above zero.
+    a 95% bootstrap interval above zero. The card is OUT/JUDGE--LABELS.json; one on fewer dialogues goes beside it.
+    Malformed verdicts of an earlier session stay as they are; remove OUT/JUDGE.verdicts.jsonl to ask again.
 
     Parameters
     ----------
@@ -94,7 +95,8 @@ def calibrate(
     need("krippendorff")  # before an hour of judging, not after it
     rated = read_labels(labels, Scale.parse(scale) if scale else None, parse_mapping(mapping))
     if scores is not None:
-        _finish(out, scores.stem, _by_scores(rated.first(limit), scores, Scale.parse(scores_scale), seed))
+        few = rated.first(limit)
+        _finish(out, scores.stem, few, _by_scores(few, scores, Scale.parse(scores_scale), seed))
         return
     dialogues = _dialogues(rated, corpus)
     job = _Job(rated.first(limit), dialogues, lm.resolve(), judges, concurrency, program, out, seed)
@@ -139,22 +141,22 @@ class _Job:
         """Judge, compare, show."""
         import logging
 
-        from socialsim.artifacts import slug
-        from socialsim.calibrating import calibrate
+        from socialsim.calibrating import calibrate, judge_name
         from socialsim.loading import program_hash
         from socialsim.schema import Role
 
         # DSPy logs a truncated answer; here it is asked again, and a log line would tear the progress bar.
         logging.getLogger("dspy").setLevel(logging.ERROR)
         spec, leaf = self.lms[Role.JUDGE], self._leaf()
-        name = slug(spec)
+        program = program_hash(leaf)
+        name = judge_name(spec, program if self.program else "")
         try:
             verdicts = self._verdicts(spec, leaf, self.out / f"{name}.verdicts.jsonl")
         except KeyboardInterrupt:
             print(f"\nStopped. Nothing is lost: run the same command again to go on in {self.out}.")
             raise SystemExit(130) from None
-        card = calibrate(self.rated, verdicts, spec.text, program_hash(leaf), self.judges, self.seed)
-        _finish(self.out, name, card)
+        card = calibrate(self.rated, verdicts, spec.text, program, self.judges, self.seed)
+        _finish(self.out, name, self.rated, card)
         if not any(verdict.score is not None for verdict in verdicts.values()):
             raise LMError(f"judge LM {spec.text} gave no score: {card.malformed:,} malformed; use a more capable LM")
 
@@ -193,15 +195,17 @@ class _Job:
             )
 
 
-def _finish(out: Path, name: str, card: CalibrationCard) -> None:
+def _finish(out: Path, name: str, rated: Labels, card: CalibrationCard) -> None:
     """Show a card and write it."""
     from rich.console import Console
     from rich.markup import escape
 
+    from socialsim.calibrating import card_file
     from socialsim.journal import write_atomically
     from socialsim.report.agreement import LEGEND, agreement_table, undefined
 
-    console, file = Console(highlight=False), out / f"{name}.json"
+    console, file = Console(highlight=False), card_file(out, name, rated, card.n)
+    kept = file.stem.endswith(f"--n{card.n}")  # a larger card keeps its name
     console.print(agreement_table(card))
     console.print(f"[dim]{LEGEND}[/]")
     for line in undefined(card):
@@ -214,4 +218,5 @@ def _finish(out: Path, name: str, card: CalibrationCard) -> None:
     except OSError as error:
         raise OutputError(f"{out}: cannot be made ({error.strerror}); name another --out") from error
     write_atomically(file, card.model_dump_json(indent=2) + "\n")
-    console.print(f"Card: {escape(str(file))}", soft_wrap=True)
+    beside = f" [dim](beside the card on more dialogues of {escape(card.labels)})[/]" if kept else ""
+    console.print(f"Card: {escape(str(file))}{beside}", soft_wrap=True)

@@ -49,6 +49,7 @@ def judge(
     Example: **socialsim judge runs/first --limit 30 --judge-lm openai/gpt-4o**
 
     An LM's scores are no human ratings. Scores are marked as not calibrated unless this judge was compared with people.
+    Malformed verdicts of an earlier session stay as they are; to ask again, use another --out or remove their lines.
 
     Parameters
     ----------
