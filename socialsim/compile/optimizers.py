@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import dspy
@@ -93,11 +94,21 @@ def optimise(name: Optimizer, leaf: dspy.Module, bench: Workbench) -> dspy.Modul
 
 
 def _labeled(leaf: dspy.Module, bench: Workbench) -> Any:
+    """Authored examples: the best of several draws, since an LM can take one badly and the next one well."""
     if not bench.answered:
-        raise UsageError(
-            "--optimizer labeled: labels hold scores and no answer to show; use bootstrap, mipro, gepa, simba"
-        )
-    return dspy.LabeledFewShot(k=bench.effort.demos).compile(leaf, trainset=bench.train)
+        raise UsageError("--optimizer labeled: ratings are no answers to show; use bootstrap, mipro, gepa or simba")
+    effort = bench.effort
+    if effort.candidates == 1:
+        return dspy.LabeledFewShot(k=effort.demos).compile(leaf, trainset=bench.train)
+    evaluate = dspy.Evaluate(devset=bench.chosen_by, metric=bench.metric.score, num_threads=effort.concurrency)
+    drawn = [_draw(leaf, bench, Random(f"{effort.seed}:{number}")) for number in range(effort.candidates)]
+    return max(drawn, key=lambda program: evaluate(program).score)
+
+
+def _draw(leaf: dspy.Module, bench: Workbench, random: Random) -> Any:
+    examples = random.sample(bench.train, len(bench.train))
+    size = random.randint(1, bench.effort.demos)
+    return dspy.LabeledFewShot(k=size).compile(leaf, trainset=examples, sample=False)
 
 
 def _bootstrap(leaf: dspy.Module, bench: Workbench) -> Any:
