@@ -42,6 +42,7 @@ class Ledger:
         self._meter = meter
         self._max_cost = max_cost
         self._before = Usage.model_validate_json(path.read_bytes()) if path.is_file() else Usage()
+        self._halt: Halt | None = None
         self._written = 0.0
         self._started = time.monotonic()
         self._lock = threading.Lock()
@@ -51,16 +52,24 @@ class Ledger:
         """Calls, tokens, cost and seconds so far."""
         return add_up([self._before, self._meter.usage(time.monotonic() - self._started)])
 
+    def halt(self, message: str) -> Halt:
+        """End the compile: from now on no call is begun, those that wait in other threads included."""
+        with self._lock:
+            self._halt = self._halt or Halt(message)
+            return self._halt
+
     def check(self) -> None:
         """Write down what was spent, now and then.
 
         Raises:
-            Halt: if the budget is spent.
+            Halt: if the budget is spent, or the compile was ended.
         """
+        if self._halt:
+            raise self._halt
         spent = self.spent
         if self._max_cost is not None and spent.cost is not None and spent.cost >= self._max_cost:
             self.write()
-            raise Halt(
+            raise self.halt(
                 f"--max-cost ${self._max_cost:g} is spent (${spent.cost:.4f}); "
                 "raise it and run the same command again to go on where this stopped"
             )
@@ -98,4 +107,4 @@ class Guard(BaseCallback):
         """Stop where an LM does not answer at all; a single refused request is one bad example."""
         self._on_call()
         if isinstance(exception, kinds.LMError) and not isinstance(exception, _ONE_ANSWER):
-            raise Halt(explain_lm_error(self._role, self._spec.text, exception)) from exception
+            raise self._ledger.halt(explain_lm_error(self._role, self._spec.text, exception)) from exception
