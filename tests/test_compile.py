@@ -245,9 +245,7 @@ def sets() -> Sets:
     return Sets.read(3)
 
 
-def predicted(
-    task: Any, example: dspy.Example, shown: list[dict[str, Any]] | None = None, **fields: Any
-) -> dspy.Prediction:
+def predicted(example: dspy.Example, shown: list[dict[str, Any]] | None = None, **fields: Any) -> dspy.Prediction:
     answer = example.answer.model_copy(update=fields)
     return dspy.Prediction(answer=answer, **{SHOWN: shown or []})
 
@@ -327,6 +325,31 @@ def test_a_copy_of_an_example_scores_lower_also_of_the_lms_own(sets: Sets) -> No
     assert metric.score(example, predicted(example, shown, utterance=own)) < free - 0.1
     authored = metric.score(example, predicted(example, utterance=copied_line()))
     assert authored < free - 0.1
+
+
+@pytest.mark.parametrize("program", ["seeker", "supporter"])
+def test_a_judge_lm_joins_the_metric_and_the_card_says_that_it_is_not_calibrated(tmp_path: Path, program: str) -> None:
+    with tutored_server(good) as server, tutored_server(good) as judge:
+        ended = go(server, tmp_path, "--optimizer", "labeled", "--judge-lm", judge.spec, program=program)
+        assert (ended.code, ended.err) == (0, "")
+        asked, judged = len(server.bodies), len(judge.bodies)
+    card = card_of(tmp_path, "scripted.labeled", program)
+    assert judged > 0
+    assert card.judge is not None
+    assert card.judge.lm == card.lms["judge"] == judge.spec
+    assert not card.judge.calibrated
+    assert card.usage.calls == asked + judged
+    assert judge.spec in ended.out.replace("\n", "")
+    assert "not calibrated" in ended.out or "uncalibrated" in ended.out
+
+
+def test_a_judge_that_is_down_ends_the_compile_and_is_no_score(tmp_path: Path) -> None:
+    with tutored_server(good) as down:
+        pass
+    with tutored_server(good) as server:
+        problem = go(server, tmp_path, "--judge-lm", down.spec).problem
+    assert problem.startswith(f"judge LM {down.spec}: ")
+    assert not (tmp_path / "seeker").exists()
 
 
 def test_what_the_supporters_metric_knows_is_in_no_example(sets: Sets) -> None:

@@ -50,7 +50,7 @@ def wait_for(condition: Callable[[], bool], child: subprocess.Popen[str]) -> Non
         time.sleep(0.002)
 
 
-@pytest.mark.parametrize("optimizer", ["bootstrap", "gepa"])
+@pytest.mark.parametrize("optimizer", ["bootstrap", "gepa", "prune"])
 def test_killed_again_and_again_a_compile_asks_no_question_twice(tmp_path: Path, optimizer: str) -> None:
     with tutored_server(mixed, delay=0.005) as server:
         assert socialsim(*command(server, tmp_path / "whole", optimizer)).code == 0
@@ -77,7 +77,7 @@ def test_killed_again_and_again_a_compile_asks_no_question_twice(tmp_path: Path,
     assert scores(card) == scores(whole_card)
 
 
-@pytest.mark.parametrize("optimizer", ["labeled", "bootstrap", "mipro", "gepa", "simba"])
+@pytest.mark.parametrize("optimizer", ["labeled", "bootstrap", "mipro", "gepa", "simba", "prune"])
 def test_a_compile_that_is_done_asks_nothing_again(tmp_path: Path, optimizer: str) -> None:
     with tutored_server(mixed) as server:
         assert socialsim(*command(server, tmp_path, optimizer)).code == 0
