@@ -225,7 +225,8 @@ def test_a_persona_example_with_another_topics_subtopic_is_refused(tmp_path: Pat
 @pytest.mark.parametrize(
     ("content", "reason"),
     [(b"{", "not JSON"), (b"[" * 100_000, "not JSON"), (b"", "not JSON"), (b"\xff\xfe\x00", "not JSON"),
-     (b"[1]", "not a DSPy state"), (b'"x"', "not a DSPy state"), (b"null", "not a DSPy state"), (b"{}", "holds predictors none")],
+     (b"[1]", "not a DSPy state"), (b'"x"', "not a DSPy state"), (b"null", "not a DSPy state"),
+     (b"{}", "holds predictors none")],
 )  # fmt: skip
 def test_what_is_no_state_is_refused(tmp_path: Path, content: bytes, reason: str) -> None:
     path = tmp_path / "x.json"

@@ -162,7 +162,7 @@ def priced(monkeypatch: pytest.MonkeyPatch) -> Price:
 
 
 @pytest.mark.usefixtures("priced")
-@pytest.mark.parametrize("optimizer", ["labeled", "bootstrap", "gepa", "simba", "mipro"])
+@pytest.mark.parametrize("optimizer", ["bootstrap", "gepa"])
 def test_a_spent_budget_stops_in_one_line_and_a_higher_one_goes_on(tmp_path: Path, optimizer: str) -> None:
     with tutored_server(mixed) as server:
         problem = go(server, tmp_path, "--optimizer", optimizer, "--max-cost", 0.055).problem

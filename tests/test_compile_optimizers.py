@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable, Iterator
-from itertools import count, product
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from socialsim.resources import demonstrations, read_splits, training_demonstrat
 from socialsim.runfolder import versions
 from socialsim.schema import Demonstration
 from tests.command import Ended, socialsim
+from tests.scripted import system_text
 from tests.tutored_server import (
     MAGIC,
     Script,
@@ -49,13 +50,18 @@ SMALL = small()
 
 
 def compile_(
-    out: Path, program: str, optimizer: str, answer: Script, **changed: int
+    out: Path, program: str, optimizer: str, answer: Script, rounds: int = 1, **changed: int
 ) -> tuple[Ended, list[dict[str, Any]]]:
-    """How a small compile ended, and the requests it sent."""
+    """How a small compile ended, and the requests it sent; done again, it sends none and ends alike."""
     with tutored_server(answer) as server:
-        ended = socialsim(
-            "compile", program, "--optimizer", optimizer, "--lm", server.spec, "--out", out, *small(**changed)
-        )
+        named = ("--optimizer", optimizer, "--lm", server.spec, "--out", out)
+        command = ("compile", program, *named, *small(**changed))
+        ended = socialsim(*command)
+        for _ in range(rounds - 1):
+            state, calls = state_of(out, program, optimizer), len(server.bodies)
+            assert socialsim(*command).code == 0
+            assert len(server.bodies) == calls
+            assert state_of(out, program, optimizer) == state
         return ended, server.bodies
 
 
@@ -72,14 +78,16 @@ def state_of(out: Path, program: str, optimizer: str) -> dict[str, Any]:
     return state
 
 
-def tutored_by_luck() -> Script:
-    """Good if told the magic word, else every other time: SIMBA learns from answers that differ."""
-    calls = count()
+def by_luck() -> Script:
+    """Good if told the magic word, else only from the second time on: SIMBA learns from answers that differ."""
+    seen: set[int] = set()
 
     def answer(request: Request) -> dict[str, Any]:
         if (advice := reflected(request)) is not None:
             return advice
-        return (good if MAGIC in str(request.system) or next(calls) % 2 else poor)(request)
+        known = key(request) in seen
+        seen.add(key(request))
+        return (good if known or MAGIC in system_text(request) else poor)(request)
 
     return answer
 
@@ -121,7 +129,7 @@ def test_a_compile_leaves_a_state_that_loads_and_a_card_that_says_how(
 ) -> None:
     planted = list(_planted())
     monkeypatch.setattr("socialsim.compile.demonstrated.demonstrations", lambda: iter(planted))
-    ended, bodies = compile_(tmp_path, program, optimizer, mixed)
+    ended, bodies = compile_(tmp_path, program, optimizer, mixed, rounds=2 if program == "seeker" else 1)
     assert (ended.code, ended.err) == (0, "")
     path = tmp_path / program / f"scripted.{optimizer}.json"
     leaf = DEMONSTRATED[program].leaf_class()
@@ -170,7 +178,7 @@ def test_a_program_that_gets_better_becomes_the_default(tmp_path: Path, optimize
     [
         ("gepa", lambda: told, {}),
         ("mipro", lambda: mixed, {"candidates": 4}),
-        ("simba", tutored_by_luck, {"candidates": 8, "demos": 0}),
+        ("simba", by_luck, {"candidates": 8, "demos": 0}),
     ],
 )
 def test_instructions_that_help_are_found_and_kept(
@@ -203,16 +211,30 @@ def test_an_answer_below_the_threshold_never_becomes_an_example(tmp_path: Path) 
         assert any(_shows(body, copied_line()) for body in server.bodies) == shown
 
 
+@pytest.mark.parametrize("optimizer", ["labeled", "bootstrap"])
+def test_an_optimiser_of_examples_needs_one(tmp_path: Path, optimizer: str) -> None:
+    ended, bodies = compile_(tmp_path, "seeker", optimizer, good, demos=0)
+    assert ended.problem == f"--demos 0 leaves {optimizer} nothing to choose; allow an example, or use gepa"
+    assert not bodies
+
+
+@pytest.mark.parametrize("optimizer", ["mipro", "simba"])
+def test_with_no_examples_allowed_none_are_shown(tmp_path: Path, optimizer: str) -> None:
+    ended, _ = compile_(tmp_path, "seeker", optimizer, mixed, demos=0)
+    assert (ended.code, ended.err) == (0, "")
+    assert state_of(tmp_path, "seeker", optimizer)["speak"]["demos"] == []
+
+
 def _shows(body: dict[str, Any], words: str) -> bool:
     return any(m["role"] == "assistant" and words in m["content"] for m in body["messages"])
 
 
-@pytest.mark.parametrize("optimizer", ["labeled", "bootstrap", "mipro", "gepa", "simba"])
+@pytest.mark.parametrize("optimizer", ["bootstrap", "mipro", "gepa", "simba"])
 def test_an_lm_whose_answers_cannot_be_used_ends_as_a_score_of_zero(tmp_path: Path, optimizer: str) -> None:
     def unusable(request: Request) -> dict[str, Any] | str:
         return reflected(request) or "I would rather not."
 
-    ended, _ = compile_(tmp_path, "seeker", optimizer, unusable, scenarios=4, per_dialogue=4)
+    ended, _ = compile_(tmp_path, "seeker", optimizer, unusable, scenarios=3, per_dialogue=4)
     assert (ended.code, ended.err) == (0, "")
     card = card_of(tmp_path, "seeker", optimizer)
     assert (card.after.score, card.before.score, card.after.failures) == (0, 0, card.sizes["held_out"])
@@ -242,7 +264,7 @@ def _verdict(request: Request) -> dict[str, Any]:
     """People gave 3: so does a judge with the magic word or an example, others give 0 or 3."""
     said = "".join(message.text or "" for message in request.messages if message.role == "user")
     quote = said.rsplit("## Dialogue", 1)[-1].split("Seeker: ", 1)[1].split("\n")[0]
-    right = MAGIC in str(request.system) or key(request) % 3
+    right = MAGIC in system_text(request) or key(request) % 3
     return {
         "discussion": "So it is.",
         "evidence": [{"utterance": 1, "quote": " ".join(quote.split()[:4])}],

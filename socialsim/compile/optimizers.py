@@ -88,7 +88,13 @@ class Workbench:
 
 
 def optimise(name: Optimizer, leaf: dspy.Module, bench: Workbench) -> dspy.Module:
-    """Run an optimiser on a leaf; the result may share nothing with the leaf but its class."""
+    """Run an optimiser on a leaf; the result may share nothing with the leaf but its class.
+
+    Raises:
+        UsageError: if the optimiser cannot work with these examples or settings.
+    """
+    if name in (Optimizer.LABELED, Optimizer.BOOTSTRAP) and not bench.effort.demos:
+        raise UsageError(f"--demos 0 leaves {name} nothing to choose; allow an example, or use gepa")
     compiled: dspy.Module = _OPTIMISERS[name](leaf, bench)
     return compiled
 
