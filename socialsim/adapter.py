@@ -101,7 +101,9 @@ class CompactAdapter(dspy.JSONAdapter):
     def _prepare_response_format(
         self, lm: dspy.BaseLM, lm_kwargs: dict[str, Any], signature: type[dspy.Signature]
     ) -> None:
-        if lm.supports_response_schema:
+        # An object of any keys, such as an optimiser may ask for, is nothing a strict schema can describe.
+        loose = any(get_origin(field.annotation) is dict for field in signature.output_fields.values())
+        if lm.supports_response_schema and not loose:
             schema = {"name": signature.__name__[:60], "schema": response_schema(signature), "strict": True}  # type: ignore[arg-type]
             lm_kwargs["response_format"] = {"type": "json_schema", "json_schema": schema}
         elif "response_format" in lm.supported_params:

@@ -45,7 +45,7 @@ class Metric:
         if answer is None:  # SIMBA hands over an empty prediction where the call failed
             return Scored(0.0, "The answer was not the JSON object that was asked for.", {})
         try:
-            return self._task.score(example.item, example.inputs().toDict(), answer, prediction.get(SHOWN) or ())
+            return self._task.score(example.item, example.inputs().toDict(), answer, getattr(prediction, SHOWN, ()))
         except BadAnswer as error:
             return Scored(0.0, str(error), {})
         except Exception as error:

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import Any, get_origin
+from typing import Any
 
 import dspy
 
@@ -64,18 +64,6 @@ class CompileConfig:
     samples: int = 1
     shots: int = 1
     max_cost: float | None = None
-
-
-class _OptimiserAdapter(CompactAdapter):
-    """Also takes SIMBA's request for advice: an object of any keys, which no strict schema can describe."""
-
-    def _prepare_response_format(
-        self, lm: dspy.BaseLM, lm_kwargs: dict[str, Any], signature: type[dspy.Signature]
-    ) -> None:
-        if not any(get_origin(field.annotation) is dict for field in signature.output_fields.values()):
-            super()._prepare_response_format(lm, lm_kwargs, signature)
-        elif "response_format" in lm.supported_params:
-            lm_kwargs["response_format"] = {"type": "json_object"}
 
 
 class Compile:
@@ -161,7 +149,7 @@ class Compile:
             dspy.context(
                 lm=own,
                 lms=self._lms,
-                adapter=_OptimiserAdapter(),
+                adapter=CompactAdapter(),
                 usage_tracker=self._meter,
                 disable_history=True,
                 max_errors=sys.maxsize,  # an unusable answer is worth 0; ten of them are no reason to stop

@@ -21,7 +21,7 @@ from metrics.composite import Scored
 from socialsim.compile.judging import RuleJudge
 from socialsim.schema import Role
 
-SHOWN: Final = "shown"  # where a prediction names the examples of its prompt
+SHOWN: Final = "_shown"  # where a prediction names the examples of its prompt
 Examples = Sequence[Mapping[str, Any]]
 
 
@@ -103,7 +103,8 @@ def _watched(leaf_class: type[dspy.Module]) -> type[dspy.Module]:
             return self._named(await super().aforward(**inputs))
 
         def _named(self, prediction: dspy.Prediction) -> dspy.Prediction:
-            prediction[SHOWN] = [dict(demo) for demo in self.predictors()[0].demos]
+            # An attribute, not a field: GEPA shows a reflection LM the fields of a prediction.
+            setattr(prediction, SHOWN, [dict(demo) for demo in self.predictors()[0].demos])
             return prediction
 
     return Watched
