@@ -9,6 +9,7 @@ from typing import Any
 import dspy
 from pydantic import BaseModel, ValidationError
 
+from programs.nearest import nearest
 from signatures.persona import ChooseTopic, RetellPost, persona_signature
 from socialsim.ask import BadAnswer, ask, ask_until, explain
 from socialsim.schema import Persona, Personality, Role, Scenario
@@ -22,10 +23,15 @@ _FIRST_PERSON = frozenset(["i", "i'm", "i've", "i'd", "i'll", "me", "my", "mine"
 
 
 class PersonaWriter(dspy.Module):
-    """The leaf that fills in a profile; the topic decides which subtopics may be chosen."""
+    """The leaf that fills in a profile; the topic decides which subtopics may be chosen.
+
+    Attributes:
+        nearest: examples shown, those nearest to the post; 0 shows all.
+    """
 
     def __init__(self) -> None:
         super().__init__()
+        self.nearest = 0
         self.write = dspy.Predict(persona_signature(next(iter(Topic))))
 
     def answer_type(self, topic: str) -> type[BaseModel]:
@@ -39,11 +45,14 @@ class PersonaWriter(dspy.Module):
 
     def forward(self, **inputs: Any) -> dspy.Prediction:
         """Fill in the profile of one post."""
-        return self.write(signature=self._typed(inputs["topic"]), **inputs)
+        return self.write(signature=self._typed(inputs["topic"]), demos=self._shown(inputs), **inputs)
 
     async def aforward(self, **inputs: Any) -> dspy.Prediction:
         """The same, asynchronously."""
-        return await self.write.acall(signature=self._typed(inputs["topic"]), **inputs)
+        return await self.write.acall(signature=self._typed(inputs["topic"]), demos=self._shown(inputs), **inputs)
+
+    def _shown(self, inputs: dict[str, Any]) -> list[Any]:
+        return nearest(self.write.demos, inputs, self.nearest)
 
 
 class PersonaRealism(dspy.Module):

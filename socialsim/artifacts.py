@@ -22,6 +22,7 @@ from socialsim.resources import compiled_folder
 
 PROGRAMS: Final = ("persona", "seeker", "supporter", "onepass", "judge")
 GENERIC: Final = "generic"
+NEAREST: Final = "nearest"  # of a leaf that shows only some of its examples, and of its state's metadata
 
 
 def slug(spec: LMSpec) -> str:
@@ -58,6 +59,8 @@ def save_state(leaf: dspy.Module, program: str, path: Path) -> None:
     for predictor in state.values():
         predictor |= {"traces": [], "train": [], "lm": None}
     state["metadata"] = {"dependency_versions": get_dependency_versions(), "program": program}
+    if shown := getattr(leaf, NEAREST, 0):
+        state["metadata"][NEAREST] = shown
     write_atomically(path, json.dumps(state, indent=2, ensure_ascii=False) + "\n")
 
 
@@ -73,7 +76,8 @@ def load_state(leaf: dspy.Module, path: Path, program: str | None = None) -> Non
         InputError: naming the file and why it is not a state of this leaf.
     """
     state = _read(path)
-    named = (state.pop("metadata", None) or {}).get("program")
+    told = state.pop("metadata", None) or {}
+    named = told.get("program")
     if program and named not in (None, program):
         raise InputError(path, f"a compiled {named}, not a compiled {program}")
     predictors = dict(leaf.named_predictors())
@@ -82,6 +86,14 @@ def load_state(leaf: dspy.Module, path: Path, program: str | None = None) -> Non
     for name, predictor in predictors.items():
         signature, demos = _checked(path, state[name], leaf, predictor.signature)
         predictor.signature, predictor.demos = signature, demos
+    if hasattr(leaf, NEAREST):
+        setattr(leaf, NEAREST, _shown(path, told.get(NEAREST, 0)))
+
+
+def _shown(path: Path, value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise InputError(path, f"metadata: {NEAREST} is {value!r}, not a number of examples")
+    return value
 
 
 def program_of(path: Path) -> str:

@@ -17,7 +17,7 @@ from programs.onepass import OnePass
 from programs.persona import PersonaRealism
 from programs.simulate import Simulate, SimulationOptions
 from programs.turn import ALL_NODES
-from socialsim.artifacts import find, load_state, program_of
+from socialsim.artifacts import NEAREST, find, load_state, program_of
 from socialsim.errors import UsageError
 from socialsim.lms import LMSpec
 from socialsim.resources import training_demonstrations
@@ -69,7 +69,8 @@ class Programs:
 
 def program_hash(module: dspy.Module) -> str:
     """Twelve hex digits that change with a program's instructions, fields or demonstrations."""
-    state = json.dumps(module.dump_state(), sort_keys=True, default=str)
+    shown = {NEAREST: count} if (count := getattr(module, NEAREST, 0)) else {}
+    state = json.dumps(module.dump_state() | shown, sort_keys=True, default=str)
     return hashlib.sha256(state.encode()).hexdigest()[:12]
 
 

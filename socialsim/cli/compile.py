@@ -112,7 +112,7 @@ def compile(
         persona, seeker, supporter, onepass or judge.
     optimizer
         labeled, bootstrap, mipro, gepa, simba; or prune, GEPA for LMs too small to write instructions: it leaves out
-        parts of them.
+        parts of them; or nearest (persona), which shows each post the authored examples most like it.
     out
         Folder of compiled programs.
     max_cost

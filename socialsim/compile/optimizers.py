@@ -11,6 +11,7 @@ from typing import Any
 
 import dspy
 
+from socialsim.artifacts import NEAREST
 from socialsim.compile.metric import Metric
 from socialsim.compile.prune import Pruner
 from socialsim.errors import UsageError
@@ -27,6 +28,7 @@ class Optimizer(StrEnum):
     GEPA = "gepa"
     SIMBA = "simba"
     PRUNE = "prune"
+    NEAREST = "nearest"
 
 
 @dataclass(frozen=True)
@@ -117,6 +119,25 @@ def _draw(leaf: dspy.Module, bench: Workbench, random: Random) -> Any:
     return dspy.LabeledFewShot(k=size).compile(leaf, trainset=examples, sample=False)
 
 
+def _nearest(leaf: dspy.Module, bench: Workbench) -> Any:
+    """All authored examples in the state; each call shows those nearest to its post, as many as serve best."""
+    if not hasattr(leaf, NEAREST):
+        raise UsageError(
+            "--optimizer nearest: for persona only; a dialogue's examples stay the same for the prompt cache"
+        )
+    evaluate = dspy.Evaluate(
+        devset=bench.chosen_by, metric=bench.metric.score, num_threads=bench.effort.concurrency, display_progress=False
+    )
+
+    def with_nearest(count: int) -> dspy.Module:
+        program = dspy.LabeledFewShot(k=len(bench.train)).compile(leaf, trainset=bench.train, sample=False)
+        setattr(program, NEAREST, count)
+        return program
+
+    tried = [with_nearest(count) for count in range(1, max(bench.effort.demos, 1) + 1)]
+    return max(tried, key=lambda program: evaluate(program).score)
+
+
 def _bootstrap(leaf: dspy.Module, bench: Workbench) -> Any:
     effort = bench.effort
     optimizer = dspy.BootstrapFewShotWithRandomSearch(
@@ -205,4 +226,5 @@ _OPTIMISERS: dict[Optimizer, Callable[[dspy.Module, Workbench], Any]] = {
     Optimizer.GEPA: _gepa,
     Optimizer.SIMBA: _simba,
     Optimizer.PRUNE: _prune,
+    Optimizer.NEAREST: _nearest,
 }

@@ -24,7 +24,7 @@ import dspy
 from metrics.composite import DEFAULT_WEIGHTS, Weights
 from metrics.significance import paired_bootstrap
 from socialsim.adapter import CompactAdapter
-from socialsim.artifacts import save_state, slug
+from socialsim.artifacts import NEAREST, save_state, slug
 from socialsim.ask import RoleError
 from socialsim.compile.card import Card, JudgeCard, Lift, Measured, read_card
 from socialsim.compile.evaluate import Evaluation, evaluate
@@ -188,6 +188,8 @@ class Compile:
             ours.signature = ours.signature.with_instructions(theirs.signature.instructions)
             fields = set(ours.signature.fields)
             ours.demos = [_only(demo, fields) for demo in theirs.demos]
+        if shown := getattr(compiled, NEAREST, 0):
+            setattr(leaf, NEAREST, shown)
         return leaf
 
     def _uncompiled(self) -> dspy.Module:
