@@ -122,7 +122,12 @@ def _assert_nothing_is_shown_that_must_not(program: str, bodies: list[dict[str, 
 
 @pytest.mark.parametrize(
     ("program", "optimizer"),
-    [*product(["persona", "seeker", "supporter"], list(Optimizer)), ("onepass", "labeled"), ("onepass", "bootstrap")],
+    [
+        *product(["persona", "seeker", "supporter"], [one for one in Optimizer if one is not Optimizer.NEAREST]),
+        ("persona", "nearest"),
+        ("onepass", "labeled"),
+        ("onepass", "bootstrap"),
+    ],
 )
 def test_a_compile_leaves_a_state_that_loads_and_a_card_that_says_how(
     tmp_path: Path, program: str, optimizer: str, monkeypatch: pytest.MonkeyPatch
@@ -322,3 +327,13 @@ def test_the_uncompiled_program_has_examples_of_the_training_set_only(tmp_path: 
     assert sources
     assert sources <= train
     assert few_shot(training_demonstrations(), 3, 0) == few_shot(training_demonstrations(), 3, 0)
+
+
+def test_nearest_examples_are_for_a_persona_only(tmp_path: Path) -> None:
+    with tutored_server(mixed) as server:
+        command = ("compile", "seeker", "--optimizer", "nearest", "--lm", server.spec, "--out", tmp_path, *SMALL)
+        ended = socialsim(*command)
+    assert ended.code == 1
+    assert ended.err.count("\n") == 1
+    assert "persona only" in ended.err
+    assert server.bodies == []
