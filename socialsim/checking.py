@@ -12,6 +12,7 @@ from pathlib import Path
 
 from metrics.checks import check_dialogue
 from metrics.checks_judge import CheckJudge, JudgedChecks, MalformedCheck
+from metrics.persona_judge import judge_by_persona
 from metrics.verdicts import CheckVerdict
 from socialsim.errors import InputError, LMError, LMSpecError, OutputError
 from socialsim.formats import read_dialogues
@@ -166,7 +167,8 @@ class _Session:
 
         async def one(dialogue: Dialogue) -> None:
             async with gate:
-                self.add(dialogue, await _judged(judge, dialogue, spec))
+                persona = self._personas.get(dialogue.persona_id or "")
+                self.add(dialogue, await _judged(judge, dialogue, persona, spec))
 
         with dspy.context(lms=lms, adapter=CompactAdapter(), disable_history=True, max_trace_size=0):
             tasks = [asyncio.create_task(one(dialogue)) for dialogue in dialogues]
@@ -190,13 +192,13 @@ class _Session:
         self.found.file = file
 
 
-async def _judged(judge: CheckJudge, dialogue: Dialogue, spec: LMSpec) -> JudgedChecks:
+async def _judged(judge: CheckJudge, dialogue: Dialogue, persona: Persona | None, spec: LMSpec) -> JudgedChecks:
     from socialsim.ask import RoleError
     from socialsim.lms import explain_lm_error
 
     try:
         judged: JudgedChecks = await judge.acall(dialogue=dialogue)
-        return judged
+        return judged + await judge_by_persona(dialogue, persona) if persona else judged
     except RoleError as error:
         raise LMError(explain_lm_error(error.role, spec.text, error.error)) from error
 

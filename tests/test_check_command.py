@@ -22,7 +22,7 @@ from socialsim.resources import demonstrations
 from socialsim.schema import Dialogue, Persona, Provenance, Speaker
 from tests.answering_server import AnsweringServer, answering_server
 from tests.command import Ended, socialsim
-from tests.scripted import user_text
+from tests.scripted import schema_of, user_text
 
 if "check" not in app:
     register(app)
@@ -40,6 +40,13 @@ def _wide(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def run(tmp_path: Path) -> Path:
     """A run folder with the first three demonstrations."""
     return run_of(tmp_path / "run", [demo.dialogue for demo in DEMONSTRATIONS])
+
+
+@pytest.fixture
+def nameless(run: Path) -> Path:
+    """The same without personas: a judge is asked about replies only."""
+    (run / "personas.jsonl").unlink()
+    return run
 
 
 def run_of(folder: Path, dialogues: list[Dialogue]) -> Path:
@@ -67,6 +74,10 @@ def judging(score: int | None = 2, quote: str | None = None) -> Callable[[Reques
     """A judge that gives this score and quotes the first words of what it judges, or ``quote``."""
 
     def answer(request: Request) -> dict[str, Any]:
+        nothing = {"discussion": "Nothing of the kind.", "field": "none", "fact": "", "quote": ""}
+        asked = schema_of(request)["properties"]
+        if "stance" in asked or "leaks" in asked:
+            return nothing | ({"stance": "neutral"} if "stance" in asked else {"leaks": False})
         judged = re.search(r"(?im)^\W*(?:reasoning|reply)\W*\s+(.+)$", user_text(request))
         words = " ".join(judged[1].split()[:5]) if judged else "nothing"
         return {"discussion": "So it is.", "quote": quote or words, "score": score, "change": "Ask about the folder."}
@@ -194,34 +205,43 @@ def test_without_a_judge_no_lm_is_built_whatever_the_environment_says(
         assert socialsim("check", run).code == 0
 
 
-def test_a_judge_scores_reasoning_match_and_detail_of_each_reply(run: Path) -> None:
+def test_a_judge_scores_reasoning_match_and_detail_of_each_reply(nameless: Path) -> None:
     with answering_server(judging(2)) as server:
-        ended = judged(server, run, "--limit", 1)
+        ended = judged(server, nameless, "--limit", 1)
     assert ended.code == 0, ended.err
     replies = len(DEMONSTRATIONS[0].dialogue.turns) // 2
     for rule in (Rule.REASONING, Rule.MATCH, Rule.DETAIL):
         assert row(ended.out, f"{rule}, by the judge LM")[:3] == [str(replies), "100.0%", "0.667"]
-    [record] = checks_of(run / "checks.jsonl")
+    [record] = checks_of(nameless / "checks.jsonl")
     by_judge = [item for item in record.verdicts if item.judged]
     assert len(by_judge) == len(server.requests) == 3 * replies
     assert {item.feedback for item in by_judge} == {"Ask about the folder."}
     assert "0 malformed, 0 unscored" in ended.out
 
 
-def test_the_judge_sees_neither_persona_nor_a_later_turn(run: Path) -> None:
+def test_the_judge_of_replies_sees_neither_persona_nor_a_later_turn(run: Path) -> None:
     with answering_server(judging()) as server:
         judged(server, run, "--limit", 1)
     last = DEMONSTRATIONS[0].dialogue.turns[-2].text
-    shown = [user_text(request) for request in server.requests]
+    shown = [user_text(request) for request in server.requests if "score" in schema_of(request)["properties"]]
     assert sum(last in text for text in shown) == 3
     assert not any(DEMONSTRATIONS[0].persona.attempts[:40] in text for text in shown)
 
 
-def test_a_malformed_judgement_is_counted_and_never_a_number(run: Path) -> None:
-    with answering_server(judging(3, quote="words that nobody ever said here at all")) as server:
+def test_with_personas_leaks_and_contradictions_are_judged_too(run: Path) -> None:
+    with answering_server(judging()) as server:
         ended = judged(server, run, "--limit", 1)
+    turns = len(DEMONSTRATIONS[0].dialogue.turns)
+    assert len(server.requests) == 3 * turns // 2 + turns
+    for rule in (Rule.CONTROL, Rule.CONSISTENCY):
+        assert row(ended.out, f"{rule}, by the judge LM")[:3] == [str(turns // 2), "100.0%", "1.000"]
+
+
+def test_a_malformed_judgement_is_counted_and_never_a_number(nameless: Path) -> None:
+    with answering_server(judging(3, quote="words that nobody ever said here at all")) as server:
+        ended = judged(server, nameless, "--limit", 1)
     replies = len(DEMONSTRATIONS[0].dialogue.turns) // 2
-    [record] = checks_of(run / "checks.jsonl")
+    [record] = checks_of(nameless / "checks.jsonl")
     assert ended.code == 0
     assert not any(item.judged for item in record.verdicts)
     assert len(record.errors) == 3 * replies
@@ -230,10 +250,10 @@ def test_a_malformed_judgement_is_counted_and_never_a_number(run: Path) -> None:
     assert "by the judge LM" not in ended.out
 
 
-def test_what_the_judge_cannot_score_is_missing(run: Path) -> None:
+def test_what_the_judge_cannot_score_is_missing(nameless: Path) -> None:
     with answering_server(judging(None)) as server:
-        ended = judged(server, run, "--limit", 1)
-    assert not any(item.judged for item in checks_of(run / "checks.jsonl")[0].verdicts)
+        ended = judged(server, nameless, "--limit", 1)
+    assert not any(item.judged for item in checks_of(nameless / "checks.jsonl")[0].verdicts)
     assert f"0 malformed, {len(server.requests)} unscored" in ended.out
 
 
@@ -244,7 +264,7 @@ def test_judged_records_keep_the_order_of_the_corpus(run: Path) -> None:
     assert server.peak > 1
 
 
-def test_a_judge_that_goes_down_ends_in_one_line_and_keeps_what_is_finished(run: Path) -> None:
+def test_a_judge_that_goes_down_ends_in_one_line_and_keeps_what_is_finished(nameless: Path) -> None:
     calls = 3 * (len(DEMONSTRATIONS[0].dialogue.turns) // 2)
     answer = judging()
 
@@ -252,6 +272,6 @@ def test_a_judge_that_goes_down_ends_in_one_line_and_keeps_what_is_finished(run:
         return {"error": 503} if len(server.requests) > calls else answer(request)
 
     with answering_server(failing) as server:
-        ended = judged(server, run, "--concurrency", 1)
+        ended = judged(server, nameless, "--concurrency", 1)
     assert "judge LM" in ended.problem
-    assert [one.id for one in checks_of(run / "checks.jsonl")] == [DEMONSTRATIONS[0].dialogue.id]
+    assert [one.id for one in checks_of(nameless / "checks.jsonl")] == [DEMONSTRATIONS[0].dialogue.id]
