@@ -38,7 +38,7 @@ class EffortOptions:
     per_dialogue: Some = 4
     """Examples each dialogue gives."""
     validation: Annotated[int | None, Parameter(validator=Number(gte=1))] = None
-    """Validation examples an optimiser chooses by, spread over the set. Default: all."""
+    """Validation examples an optimiser chooses by, drawn by seed. Default: all."""
     samples: Some = 1
     """Answers to each held-out example."""
     scenarios: Annotated[int | None, Parameter(validator=Number(gte=1))] = None

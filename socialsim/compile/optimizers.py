@@ -79,9 +79,14 @@ class Workbench:
 
     @property
     def chosen_by(self) -> Examples:
-        """The validation examples it chooses by, spread over the set."""
-        total, most = len(self.validation), self.effort.validation or len(self.validation)
-        return [self.validation[index * total // most] for index in range(min(most, total))]
+        """The validation examples it chooses by, drawn by seed.
+
+        Every n-th would be the same turn of each dialogue, and a program that fails later on would win.
+        """
+        total = len(self.validation)
+        most = min(self.effort.validation or total, total)
+        drawn = Random(f"{self.effort.seed}:validation").sample(range(total), most)
+        return [self.validation[index] for index in sorted(drawn)]
 
     @property
     def labeled_demos(self) -> int:
