@@ -133,8 +133,9 @@ def show_portability(task: Task, texts: list[str], state: Path | None, concurren
 
 def _portability_table(program: str, rows: list[Ported]) -> Table:
     table = Table("LM", "score [95%]", "unusable", "calls", "tokens", "cost", "seconds", title=f"{program}, held-out")
+    table.columns[0].overflow = "fold"
     for column in table.columns[1:]:
-        column.justify = "right"
+        column.justify, column.no_wrap = "right", True
     for row in rows:
         usage, score = row.usage, row.score
         cost = "unknown" if usage.cost is None else f"${usage.cost:.4f}"
