@@ -9,9 +9,11 @@ from pydantic import BaseModel
 
 from socialsim.ask import BadAnswer, Exhausted
 from socialsim.schema import Flag, Persona, Turn
+from socialsim.text import ngrams, words
 from socialsim.validation import Finding, copy_runs
 
 T = TypeVar("T")
+_PARROTED = 6  # words in a row shared with a correction
 
 
 class Moment(NamedTuple):
@@ -68,6 +70,13 @@ async def best(
     if not kept:
         raise Exhausted(reasons)
     return min(kept, key=lambda made: len(faults(made)))
+
+
+def parroted(text: str, correction: str) -> list[Finding]:
+    """What a very small model does with a correction: it says it."""
+    if ngrams(words(text), _PARROTED) & ngrams(words(correction), _PARROTED):
+        return [Finding("parroted", "a correction is for you alone; say what you would say to the other", hard=False)]
+    return []
 
 
 def flagged(turn: Turn, findings: Sequence[Finding], strict: bool) -> Turn:

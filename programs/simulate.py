@@ -12,7 +12,7 @@ from random import Random
 
 import dspy
 
-from programs.keep import Moment, TurnCheck, best, demonstration_runs, flagged, no_check
+from programs.keep import Moment, TurnCheck, best, demonstration_runs, flagged, no_check, parroted
 from programs.turn import ALL_NODES, Seeker, Supporter, seeker_turn, supporter_turn
 from signatures.cues import Pace, allowed_strategies, may_raise_concern, seeker_cue, supporter_cue
 from socialsim.ask import Exhausted, ask
@@ -117,7 +117,7 @@ class Simulate(dspy.Module):
 
         async def checked(correction: str) -> Turn:
             turn = await attempt(correction)
-            return flagged(turn, check(turn), options.strict)
+            return flagged(turn, check(turn) + parroted(turn.text, correction), options.strict)
 
         return await best(checked, lambda turn: [flag.detail for flag in turn.flags], options.tries, options.repair)
 

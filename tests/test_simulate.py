@@ -13,7 +13,7 @@ import pytest
 from dspy.lm15 import Request
 
 from programs.demonstrations import seeker_examples, supporter_examples
-from programs.keep import demonstration_runs
+from programs.keep import demonstration_runs, parroted
 from programs.simulate import Simulate, SimulationOptions, planned_exchanges
 from socialsim.adapter import CompactAdapter
 from socialsim.ask import Exhausted
@@ -202,6 +202,19 @@ async def test_a_soft_fault_that_comes_again_is_kept_with_its_flag() -> None:
     assert made.turns[5].text.startswith("You could meditate.")
     assert [flag.kind for flag in made.turns[5].flags] == ["generic_advice"]
     assert len(roles[Role.SUPPORTER].requests) == len(made.turns) // 2 + 1
+
+
+async def test_a_correction_that_is_said_aloud_is_flagged() -> None:
+    parrot = "Well, the supporter said this before; say something new, please."
+    first = "You could meditate."
+    roles = lms(
+        supporter=scripted_lm(faulty(first, "'meditate' fits anyone; be specific to this seeker, I say.", parrot))
+    )
+    made = await simulate(roles)
+    kinds = [flag.kind for turn in made.turns for flag in turn.flags]
+    assert kinds == ["generic_advice"]  # the answer with the fewer faults stands, not the one that also parrots
+    said = [parroted(text, "the supporter said this before; say something new") for text in (parrot, "Say something.")]
+    assert [len(found) for found in said] == [1, 0]
 
 
 async def test_an_unusable_second_answer_keeps_the_first_with_its_flag() -> None:
