@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 import subprocess
 import sys
 from contextlib import redirect_stderr, redirect_stdout
@@ -45,10 +46,15 @@ def socialsim(*arguments: object) -> Ended:
     return Ended(code, out.getvalue(), err.getvalue())
 
 
+def interruptible() -> None:
+    """In a child: take Ctrl-C, which a shell lets its background jobs ignore, and they their children."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def start(*arguments: object, **options: Any) -> subprocess.Popen[str]:
     """Start the command in a process of its own."""
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
-    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "preexec_fn": interruptible} | options
     return subprocess.Popen([sys.executable, "-m", "socialsim", *map(str, arguments)], env=env, text=True, **streams)
 
 

@@ -23,7 +23,7 @@ from socialsim.loading import program_hash
 from socialsim.report.table2 import PUBLISHED
 from socialsim.schema import Dialogue
 from tests.answering_server import AnsweringServer, answering_server
-from tests.command import ROOT, Ended, socialsim
+from tests.command import ROOT, Ended, interruptible, socialsim
 from tests.samples import dialogue
 from tests.scripted import user_text
 
@@ -246,7 +246,9 @@ def test_ctrl_c_ends_cleanly_and_the_rest_is_judged_later(tmp_path: Path) -> Non
         code = "from socialsim.cli import app, main\nfrom socialsim.cli.judge import register\n"
         code += "'judge' in app or register(app)\nmain()"
         command = [sys.executable, "-c", code, "judge", run, "--judge-lm", server.spec, "--concurrency", "2"]
-        child = subprocess.Popen([*map(str, command)], stdout=-1, stderr=-1, text=True, cwd=ROOT)
+        child = subprocess.Popen(
+            [*map(str, command)], stdout=-1, stderr=-1, text=True, cwd=ROOT, preexec_fn=interruptible
+        )
         deadline = time.monotonic() + 60
         while len(list(run.glob("verdicts/*.jsonl"))) == 0 or not verdicts_in(run / "verdicts"):
             assert child.poll() is None

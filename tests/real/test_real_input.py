@@ -113,7 +113,7 @@ def test_an_esconv_dialogue_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.embedded
 @pytest.mark.timeout(600)
 def test_the_embedded_lm_ends_a_dialogue_or_says_why_not(tmp_path: Path) -> None:
-    ended = socialsim("run", "--limit", 1, "--shots", 1, "--out", tmp_path, "--lm", "embedded")
+    ended = socialsim("run", "--limit", 1, "--repair", 0, "--out", tmp_path, "--lm", "embedded")
     assert (ended.code, ended.err) == (0, "")
     assert_whole(tmp_path)
     assert len(ids(tmp_path, "scenarios")) == 1
