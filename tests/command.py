@@ -54,8 +54,9 @@ def interruptible() -> None:
 def start(*arguments: object, **options: Any) -> subprocess.Popen[str]:
     """Start the command in a process of its own."""
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
-    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "preexec_fn": interruptible} | options
-    return subprocess.Popen([sys.executable, "-m", "socialsim", *map(str, arguments)], env=env, text=True, **streams)
+    streams: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
+    command = [sys.executable, "-m", "socialsim", *map(str, arguments)]
+    return subprocess.Popen(command, env=env, text=True, preexec_fn=interruptible, **streams)
 
 
 def manifest_of(run: Path) -> Manifest:
