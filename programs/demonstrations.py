@@ -118,3 +118,14 @@ def few_shot(pool: Sequence[T], k: int, seed: int) -> list[T]:
     random = Random(f"{seed}:few-shot")
     size, k = len(pool), min(k, len(pool))
     return [pool[random.randrange(index * size // k, (index + 1) * size // k)] for index in range(k)]
+
+
+def early_example(examples: Sequence[T], index: int) -> T:
+    """The example a dialogue gives an uncompiled prompt: an early turn (their transcripts are short), not the greeting.
+
+    Args:
+        examples: those of all turns of one speaker, in order; or the only one there is.
+        index: number of the dialogue in the prompt; another one gives a later turn.
+    """
+    early = examples[1:7] or examples
+    return early[(2 * index) % len(early)]

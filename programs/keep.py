@@ -92,18 +92,18 @@ def flagged(turn: Turn, findings: Sequence[Finding], strict: bool) -> Turn:
 
 def demonstration_runs(demos: Iterable[Mapping[str, Any]]) -> frozenset[tuple[str, ...]]:
     """The word runs of a prompt's demonstrations, which no answer may copy."""
-    return copy_runs(text for demo in demos for text in _texts(dict(demo)))
+    return copy_runs(text for demo in demos for text in texts(dict(demo)))
 
 
-def _texts(value: Any) -> Iterator[str]:
-    """Every string within an example, whatever form its answer has (a reloaded one is a dict)."""
+def texts(value: Any) -> Iterator[str]:
+    """Every string within an example or an answer, whatever form it has (a reloaded one is a dict)."""
     if isinstance(value, BaseModel):
         value = value.model_dump(mode="json")
     if isinstance(value, str):
         yield value
     elif isinstance(value, Mapping):
         for part in value.values():
-            yield from _texts(part)
+            yield from texts(part)
     elif isinstance(value, list | tuple):
         for part in value:
-            yield from _texts(part)
+            yield from texts(part)

@@ -14,7 +14,7 @@ from metrics.checks import check_dialogue
 from metrics.checks_judge import CheckJudge, JudgedChecks, MalformedCheck
 from metrics.persona_judge import judge_by_persona
 from metrics.verdicts import CheckVerdict
-from socialsim.errors import InputError, LMError, LMSpecError, OutputError
+from socialsim.errors import InputError, LMError, OutputError
 from socialsim.formats import read_dialogues
 from socialsim.journal import read_records, write_atomically
 from socialsim.lms import LMSpec
@@ -162,8 +162,13 @@ class _Session:
         import dspy
 
         from socialsim.adapter import CompactAdapter
+        from socialsim.doctor import bind_lm
 
-        judge, gate, lms = CheckJudge(), asyncio.Semaphore(self.config.concurrency), {Role.JUDGE: _bind(spec)}
+        judge, gate, lms = (
+            CheckJudge(),
+            asyncio.Semaphore(self.config.concurrency),
+            {Role.JUDGE: bind_lm(Role.JUDGE, spec)},
+        )
 
         async def one(dialogue: Dialogue) -> None:
             async with gate:
@@ -201,17 +206,6 @@ async def _judged(judge: CheckJudge, dialogue: Dialogue, persona: Persona | None
         return judged + await judge_by_persona(dialogue, persona) if persona else judged
     except RoleError as error:
         raise LMError(explain_lm_error(error.role, spec.text, error.error)) from error
-
-
-def _bind(spec: LMSpec) -> object:
-    from socialsim.doctor import check_server
-    from socialsim.lms import build_lm, redact
-
-    try:
-        check_server(spec)
-        return build_lm(spec)
-    except LMSpecError as error:
-        raise LMSpecError(f"{Role.JUDGE} LM: {redact(str(error))}") from error
 
 
 def _runs(dialogue: Dialogue) -> frozenset[tuple[str, ...]]:

@@ -86,6 +86,19 @@ def _ask(lm: dspy.LM) -> bool:
         return False
 
 
+def bind_lm(role: Role, spec: LMSpec) -> dspy.LM:
+    """The LM of a role, its server seen to be up.
+
+    Raises:
+        LMSpecError: naming the role, if it cannot be used.
+    """
+    try:
+        check_server(spec)
+        return build_lm(spec)
+    except LMSpecError as error:
+        raise LMSpecError(f"{role} LM: {redact(str(error))}") from error
+
+
 def check_server(spec: LMSpec, pull: bool = False, console: Console | None = None) -> None:
     """For Ollama: is the server up, is the model there? Pull it if asked.
 

@@ -29,10 +29,10 @@ from metrics.rubric import (
 )
 from socialsim.adapter import CompactAdapter
 from socialsim.ask import RoleError
-from socialsim.doctor import check_server
-from socialsim.errors import InputError, LMError, LMSpecError, OutputError
+from socialsim.doctor import bind_lm
+from socialsim.errors import InputError, LMError, OutputError
 from socialsim.journal import Journal, RunLock
-from socialsim.lms import LMSpec, build_lm, explain_lm_error, price, redact
+from socialsim.lms import LMSpec, explain_lm_error, price
 from socialsim.loading import program_hash
 from socialsim.meter import Meter
 from socialsim.schema import Dialogue, Role
@@ -94,7 +94,7 @@ class Judging:
         self.on_change = on_change
         leaf = _leaf(config.program)
         self._judge = RubricJudge(leaf, config.tries)
-        self._lm = _bind(config.lm)
+        self._lm = bind_lm(Role.JUDGE, config.lm)
         self.program = program_hash(leaf)
         self.calibrated = is_calibrated(config.lm.text, self.program)
         self.alike = self._lm.kwargs.get("temperature") == 0
@@ -206,14 +206,6 @@ def _leaf(program: Path | None) -> RubricLeaf:
 
         load_state(leaf, program, "judge")
     return leaf
-
-
-def _bind(spec: LMSpec) -> dspy.LM:
-    try:
-        check_server(spec)
-        return build_lm(spec)
-    except LMSpecError as error:
-        raise LMSpecError(f"{Role.JUDGE} LM: {redact(str(error))}") from error
 
 
 def verdict_file(config: JudgingConfig, program: str) -> Path:

@@ -11,7 +11,14 @@ from typing import Final
 
 import dspy
 
-from programs.demonstrations import few_shot, onepass_example, persona_example, seeker_examples, supporter_examples
+from programs.demonstrations import (
+    early_example,
+    few_shot,
+    onepass_example,
+    persona_example,
+    seeker_examples,
+    supporter_examples,
+)
 from programs.intake import Intake
 from programs.onepass import OnePass
 from programs.persona import PersonaRealism
@@ -23,9 +30,6 @@ from socialsim.lms import LMSpec
 from socialsim.resources import training_demonstrations
 from socialsim.rules import rule_check
 from socialsim.schema import Demonstration, Persona, Record, Role
-
-# Few-shot turns are taken from the first half of a dialogue: their transcripts are short.
-_EARLY = slice(1, 7)
 
 # The leaf programs of each stage, by name.
 INTAKE_LEAVES = ("screen", "translate")
@@ -149,17 +153,12 @@ def _turns(simulation: SimulationOptions, chosen: Sequence[Demonstration]) -> Si
     nodes, emoji = simulation.nodes, simulation.emoji
     program = Simulate(simulation, rule_check(nodes))
     program.seeker.speak.demos = [
-        example for i, demo in enumerate(chosen) for example in _one(list(seeker_examples(demo, emoji)), i)
+        early_example(list(seeker_examples(demo, emoji)), index) for index, demo in enumerate(chosen)
     ]
     program.supporter.reply.demos = [
-        example for i, demo in enumerate(chosen) for example in _one(list(supporter_examples(demo, nodes, emoji)), i)
+        early_example(list(supporter_examples(demo, nodes, emoji)), index) for index, demo in enumerate(chosen)
     ]
     return program
-
-
-def _one(examples: list[dspy.Example], index: int) -> list[dspy.Example]:
-    early = examples[_EARLY]
-    return [early[(2 * index) % len(early)]]
 
 
 def _onepass(simulation: SimulationOptions, pool: Sequence[Demonstration]) -> OnePass:

@@ -22,11 +22,11 @@ import dspy
 
 from programs.simulate import SimulationOptions
 from socialsim.adapter import CompactAdapter
-from socialsim.doctor import check_server
+from socialsim.doctor import bind_lm
 from socialsim.duplicates import Deduplicator
-from socialsim.errors import InputError, LMSpecError
+from socialsim.errors import InputError
 from socialsim.journal import Journal
-from socialsim.lms import LMSpec, build_lm, price, redact
+from socialsim.lms import LMSpec, price
 from socialsim.loading import (
     DIALOGUE_LEAVES,
     INTAKE_LEAVES,
@@ -150,11 +150,7 @@ class Run:
         built: dict[LMSpec, dspy.LM] = {}
         for role in roles_needed(self.config):
             spec = self.config.lms[role]
-            try:
-                check_server(spec)
-                built[spec] = built.get(spec) or build_lm(spec)
-            except LMSpecError as error:
-                raise LMSpecError(f"{role} LM: {redact(str(error))}") from error
+            built[spec] = built.get(spec) or bind_lm(role, spec)
         return {role: built[self.config.lms[role]] for role in roles_needed(self.config)}
 
     def settings(self) -> Settings:

@@ -22,11 +22,11 @@ from metrics.rubric import RubricLeaf, checked, judge_inputs, quotable, text_dig
 from signatures.judge import Dimension, Judgement
 from socialsim.adapter import CompactAdapter
 from socialsim.ask import BadAnswer, Exhausted, RoleError, ask, ask_until
-from socialsim.doctor import check_server
-from socialsim.errors import LMError, LMSpecError
+from socialsim.doctor import bind_lm
+from socialsim.errors import LMError
 from socialsim.journal import Journal
 from socialsim.labels import LabelledItem
-from socialsim.lms import LMSpec, build_lm, explain_lm_error, price, redact
+from socialsim.lms import LMSpec, explain_lm_error, price
 from socialsim.loading import program_hash
 from socialsim.meter import Meter
 from socialsim.schema import Dialogue, Record, Role
@@ -223,11 +223,7 @@ def judge_by_lm(
     Raises:
         SocialSimError: in one line, if the LM cannot be had or does not answer.
     """
-    try:
-        check_server(spec)
-        lm = build_lm(spec)
-    except LMSpecError as error:
-        raise LMSpecError(f"{Role.JUDGE} LM: {redact(str(error))}") from error
+    lm = bind_lm(Role.JUDGE, spec)
     state = State(Meter({lm.model: price(spec)}))
     session = Session(RubricScorer(leaf), spec.text, program_hash(leaf), samples, concurrency, on_change, state)
     with dspy.context(lms={Role.JUDGE: lm}, adapter=CompactAdapter(), disable_history=True, max_trace_size=0):

@@ -235,8 +235,7 @@ def command(*arguments: object) -> str:
 def lm(monkeypatch: pytest.MonkeyPatch) -> Callable[..., ScriptedLM]:
     def bind(script: Any) -> ScriptedLM:
         made = scripted_lm(script)
-        monkeypatch.setattr(scoring, "build_lm", lambda _: made)
-        monkeypatch.setattr(scoring, "check_server", lambda _: None)
+        monkeypatch.setattr(scoring, "bind_lm", lambda *_: made)
         return made
 
     return bind

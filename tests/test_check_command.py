@@ -201,7 +201,7 @@ def test_without_a_judge_no_lm_is_built_whatever_the_environment_says(
     run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SOCIALSIM_JUDGE_LM", "openai/never")
-    with patch("socialsim.lms.build_lm", side_effect=AssertionError("an LM was built")):
+    with patch("socialsim.doctor.build_lm", side_effect=AssertionError("an LM was built")):
         assert socialsim("check", run).code == 0
 
 
@@ -211,7 +211,7 @@ def test_a_judge_scores_reasoning_match_and_detail_of_each_reply(nameless: Path)
     assert ended.code == 0, ended.err
     replies = len(DEMONSTRATIONS[0].dialogue.turns) // 2
     for rule in (Rule.REASONING, Rule.MATCH, Rule.DETAIL):
-        assert row(ended.out, f"{rule}, by the judge LM")[:3] == [str(replies), "100.0%", "0.667"]
+        assert row(ended.out, f"{rule} (judge)")[:3] == [str(replies), "100.0%", "0.667"]
     [record] = checks_of(nameless / "checks.jsonl")
     by_judge = [item for item in record.verdicts if item.judged]
     assert len(by_judge) == len(server.requests) == 3 * replies
@@ -234,7 +234,7 @@ def test_with_personas_leaks_and_contradictions_are_judged_too(run: Path) -> Non
     turns = len(DEMONSTRATIONS[0].dialogue.turns)
     assert len(server.requests) == 3 * turns // 2 + turns
     for rule in (Rule.CONTROL, Rule.CONSISTENCY):
-        assert row(ended.out, f"{rule}, by the judge LM")[:3] == [str(turns // 2), "100.0%", "1.000"]
+        assert row(ended.out, f"{rule} (judge)")[:3] == [str(turns // 2), "100.0%", "1.000"]
 
 
 def test_a_malformed_judgement_is_counted_and_never_a_number(nameless: Path) -> None:
@@ -247,7 +247,7 @@ def test_a_malformed_judgement_is_counted_and_never_a_number(nameless: Path) -> 
     assert len(record.errors) == 3 * replies
     assert all("copy its words exactly" in error.reasons[-1] for error in record.errors)
     assert f"{3 * replies:,} malformed" in ended.out
-    assert "by the judge LM" not in ended.out
+    assert "(judge)" not in ended.out
 
 
 def test_what_the_judge_cannot_score_is_missing(nameless: Path) -> None:

@@ -15,7 +15,15 @@ from metrics.composite import DEFAULT_WEIGHTS, ORIGINALITY, Scored, Weights, com
 from metrics.originality import copied_share, pool_runs
 from metrics.persona_match import match_profile
 from metrics.verdicts import CheckVerdict
-from programs.demonstrations import few_shot, onepass_example, persona_example, seeker_examples, supporter_examples
+from programs.demonstrations import (
+    early_example,
+    few_shot,
+    onepass_example,
+    persona_example,
+    seeker_examples,
+    supporter_examples,
+)
+from programs.keep import texts
 from programs.onepass import DialogueWriter, exchange_turns
 from programs.persona import PersonaWriter, build_persona
 from programs.simulate import SimulationOptions
@@ -73,9 +81,9 @@ class DemonstratedTask(Task):
         self.per_dialogue = per_dialogue
         self.weights = weights
         self.gold: dict[str, Gold] = {}
-        texts = list(_texts(sets.train))
-        self._pool = pool_runs(texts)
-        self._copies = copy_runs(texts)
+        told = list(_texts(sets.train))
+        self._pool = pool_runs(told)
+        self._copies = copy_runs(told)
         self.sets = ExampleSets(**{name: self.examples(demos) for name, demos in vars(sets).items()})
 
     @abstractmethod
@@ -97,12 +105,12 @@ class DemonstratedTask(Task):
     def few_shot(self, shots: int, seed: int) -> list[dspy.Example]:
         """The authored examples an uncompiled run puts into this prompt."""
         chosen = few_shot(self.train, shots, seed)
-        return [_early([example for example, _ in self._of(demo)], index) for index, demo in enumerate(chosen)]
+        return [early_example([example for example, _ in self._of(demo)], index) for index, demo in enumerate(chosen)]
 
     def _originality(self, answer: BaseModel, inputs: dict[str, Any], shown: Examples) -> tuple[float, str]:
         # An optimiser may put an LM's own answers into the prompt: copying those is no better.
-        pool = self._pool | pool_runs(text for demo in shown for text in _strings(dict(demo)))
-        copied = copied_share(_strings(answer), pool, [str(value) for value in inputs.values()])
+        pool = self._pool | pool_runs(text for demo in shown for text in texts(dict(demo)))
+        copied = copied_share(texts(answer), pool, [str(value) for value in inputs.values()])
         line = f"{copied:.0%} of your words are an example's; use your own" if copied > 0.05 else ""
         return 1 - copied, line
 
@@ -114,11 +122,6 @@ def _spread(total: int, most: int) -> list[int]:
     return [1 + (total - 1) * step // most for step in range(most)]
 
 
-def _early(examples: list[dspy.Example], index: int) -> dspy.Example:
-    early = examples[1:7] or examples
-    return early[(2 * index) % len(early)]
-
-
 def _texts(demos: Iterable[Demonstration]) -> Iterator[str]:
     for demo in demos:
         yield from (demo.persona.attempts, demo.persona.goals, demo.persona.question)
@@ -127,20 +130,6 @@ def _texts(demos: Iterable[Demonstration]) -> Iterator[str]:
             if turn.reasoning:
                 nodes = (turn.reasoning.situation, turn.reasoning.thought, turn.reasoning.action)
                 yield from (text for text in (*nodes, turn.reasoning.purpose) if text)
-
-
-def _strings(value: Any) -> Iterator[str]:
-    """The sentences of an answer; single words and chosen labels are no copy."""
-    if isinstance(value, BaseModel):
-        value = value.model_dump(mode="json")
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict):
-        for part in value.values():
-            yield from _strings(part)
-    elif isinstance(value, list):
-        for part in value:
-            yield from _strings(part)
 
 
 class _DialogueWriter(DialogueWriter):

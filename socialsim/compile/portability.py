@@ -15,8 +15,8 @@ from socialsim.adapter import CompactAdapter
 from socialsim.artifacts import load_state
 from socialsim.ask import RoleError
 from socialsim.compile.evaluate import Evaluation, evaluate
-from socialsim.compile.session import bind
 from socialsim.compile.task import Task
+from socialsim.doctor import bind_lm
 from socialsim.errors import LMError
 from socialsim.lms import LMSpec, explain_lm_error, price
 from socialsim.meter import Meter
@@ -79,7 +79,7 @@ def _on(
     on_done: Callable[[], None],
 ) -> Ported:
     try:
-        lm = bind(task.role, spec, cache=False)
+        lm = bind_lm(task.role, spec)
         meter, started = Meter({lm.model: price(spec)}), time.monotonic()
         with dspy.context(
             lm=lm, lms={task.role: lm}, adapter=CompactAdapter(), usage_tracker=meter, disable_history=True

@@ -32,10 +32,10 @@ from socialsim.compile.guard import Guard, Halt, Ledger
 from socialsim.compile.metric import Metric
 from socialsim.compile.optimizers import Effort, Optimizer, Workbench, optimise
 from socialsim.compile.task import Task
-from socialsim.doctor import check_server
+from socialsim.doctor import bind_lm
 from socialsim.errors import LMError, LMSpecError
 from socialsim.journal import RunLock, write_atomically
-from socialsim.lms import LMSpec, build_lm, explain_lm_error, price, redact
+from socialsim.lms import LMSpec, explain_lm_error, price
 from socialsim.meter import Meter
 from socialsim.runfolder import versions
 from socialsim.schema import Role
@@ -126,13 +126,14 @@ class Compile:
 
     def _open(self) -> None:
         specs = {role: self.config.lms[role] for role in self._roles}
-        self._lms = {role: bind(role, spec, cache=True) for role, spec in specs.items()}
+        self._lms = {role: bind_lm(role, spec) for role, spec in specs.items()}
         prices = {lm.model: price(specs[role]) for role, lm in self._lms.items()}
         if self.config.max_cost is not None and (unknown := [s.text for s in specs.values() if price(s) is None]):
             raise LMSpecError(f"--max-cost: the price of {unknown[0]} is unknown; leave the flag out or use another LM")
         self._meter = Meter(prices)
         self.ledger = Ledger(self.work / "spent.json", self._meter, self.config.max_cost)
         for role, lm in self._lms.items():
+            lm.cache = True
             lm.callbacks = [Guard(role, specs[role], self.ledger, self._on_call)]
         dspy.configure_cache(disk_cache_dir=str(self._shared / "cache"), enable_memory_cache=False)
 
@@ -247,21 +248,6 @@ class Compile:
 def _only(demo: Any, fields: set[str]) -> dspy.Example:
     """An example with the prompt's own fields, empty ones left out."""
     return dspy.Example(**{name: value for name, value in dict(demo).items() if name in fields and value != ""})
-
-
-def bind(role: Role, spec: LMSpec, cache: bool) -> dspy.LM:
-    """The LM of a role, its server seen to be up; ``cache`` keeps its answers on disk.
-
-    Raises:
-        LMSpecError: naming the role, if it cannot be used.
-    """
-    try:
-        check_server(spec)
-        lm = build_lm(spec)
-    except LMSpecError as error:
-        raise LMSpecError(f"{role} LM: {redact(str(error))}") from error
-    lm.cache = cache
-    return lm
 
 
 def lift(before: Evaluation, after: Evaluation) -> Lift:

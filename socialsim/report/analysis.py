@@ -176,9 +176,9 @@ def realism_table(columns: Mapping[str, Realism], difference: Mapping[Measure, I
 
 def trajectory_table(columns: Mapping[str, Realism]) -> Table:
     """Mean valence of the seeker's turns by tenth of the dialogue."""
-    table = _table("Seeker's valence by tenth of the dialogue (-1 to 1)", *(str(tenth) for tenth in range(1, 11)))
-    for name, one in columns.items():
-        table.add_row(escape(name), *(_signed(value) for value, _ in one.trajectory))
+    table = _table("Seeker's valence by tenth of the dialogue (-1 to 1)", *columns)
+    for tenth, values in enumerate(zip(*(one.trajectory for one in columns.values()), strict=True), 1):
+        table.add_row(f"{tenth} of 10", *(_signed(value) for value, _ in values))
     return table
 
 
@@ -193,17 +193,16 @@ def coverage_tables(
 
 
 def curves_table(title: str, curves: Mapping[Speaker, Curve], found: Coverage) -> Table:
-    """One row a speaker and persona, one column a twelfth of the dialogue."""
+    """One row a twelfth of the dialogue, one column a speaker and persona: legible at 80 columns."""
     caption = f"{found.dialogues:,} dialogues by position; other: mean of {found.others} personas by chance"
     if found.without_persona:
         caption += f"; {found.without_persona:,} without a persona left out"
+    table = _table(title, *(f"{speaker}, {whose}" for speaker in curves for whose in ("own", "other")), caption=caption)
     size = len(next(iter(curves.values())).bins)
-    table = _table(title, "all", *(str(number) for number in range(1, size + 1)), caption=caption)
-    for speaker, curve in curves.items():
-        levels = [curve.overall, *curve.bins]
-        table.add_row(f"{speaker}, own", *(_short(level.own) for level in levels))
-        table.add_row(f"{speaker}, other", *(_short(level.other) for level in levels), style="dim")
-        table.add_row("  own higher in", _whole(curve.higher))
+    names = ["all", *(f"{number} of {size}" for number in range(1, size + 1))]
+    for name, *levels in zip(names, *([curve.overall, *curve.bins] for curve in curves.values()), strict=True):
+        table.add_row(name, *(_two(value) for level in levels for value in (level.own, level.other)))
+    table.add_row("own higher in", *(cell for curve in curves.values() for cell in (_whole(curve.higher), "")))
     return table
 
 
@@ -244,7 +243,3 @@ def _three(value: float | None) -> str:
 
 def _signed(value: float | None) -> str:
     return "-" if value is None else f"{value:+.2f}"
-
-
-def _short(value: float | None) -> str:
-    return "-" if value is None else f"{value:.2f}".replace("0.", ".", 1)

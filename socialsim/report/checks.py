@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import groupby
+from textwrap import shorten
 from typing import Final, NamedTuple
 
 from rich import box
@@ -47,7 +48,7 @@ class RuleTally:
 
     def _row(self, rule: Rule, judged: bool) -> tuple[str, int, int, float | None, str]:
         tally = self._of.get((rule, judged), _Tally())
-        scores, name = tally.scores, f"{rule}, by the judge LM" if judged else str(rule)
+        scores, name = tally.scores, f"{rule} (judge)" if judged else str(rule)
         kind = tally.kinds.most_common(1)[0][0] if tally.kinds else ""
         mean = sum(scores) / len(scores) if scores else None
         return name, len(scores), sum(score >= PASSED for score in scores), mean, kind
@@ -56,7 +57,8 @@ class RuleTally:
 def kind_of(feedback: str) -> str:
     """Feedback without its particulars (quoted words, figures, words in brackets), so that like can be counted."""
     first = feedback.partition("; ")[0]
-    return " ".join(_PARTICULARS.sub("…", first).split())
+    # A judge may quote a whole paragraph of a persona.
+    return shorten(" ".join(_PARTICULARS.sub("…", first).split()), 100, placeholder=" …")
 
 
 class WorstTurn(NamedTuple):
