@@ -1,4 +1,4 @@
-"""Is a difference more than chance? Bootstrap intervals over whole groups of items."""
+"""Is a difference more than chance? Bootstrap intervals over whole groups of items, and the paper's t-test."""
 
 from __future__ import annotations
 
@@ -33,6 +33,13 @@ class Interval(NamedTuple):
     def excludes_zero(self) -> bool:
         """Whether both ends lie on the same side of zero; False where there is no interval."""
         return self.low is not None and self.high is not None and (self.low > 0 or self.high < 0)
+
+
+class TTest(NamedTuple):
+    """A one-tailed t-test: the statistic, positive where the second is better, and its probability by chance."""
+
+    t: float
+    p: float
 
 
 def need(module: str) -> Any:
@@ -87,6 +94,33 @@ def paired_bootstrap(
         return Interval(mean, None, None, len(differences))
     low, high = percentiles(_drawn_means(list(sums.values()), list(counts.values()), resamples, seed))
     return Interval(mean, low, high, len(differences))
+
+
+def unpaired_t(before: Sequence[float], after: Sequence[float]) -> TTest | None:
+    """Is the mean after greater than before? The paper's one-tailed unpaired t-test (Table 3).
+
+    Welch's form (``scipy.stats.ttest_ind(equal_var=False, alternative="greater")``): the paper does not say which,
+    nothing says that two models' scores spread equally, and for equally many scores the statistic is the same. Items
+    of one dialogue are alike and both models answer the same turns, neither of which this test knows:
+    `paired_bootstrap` does.
+
+    Args:
+        before: score of each item before, shape (n,).
+        after: score of each item after, shape (m,).
+
+    Returns:
+        None where it is undefined: fewer than two items on a side, or no spread on either.
+
+    Raises:
+        ValueError: if a score is no finite number.
+        UsageError: if the metrics extra is not installed.
+    """
+    if not all(map(math.isfinite, (*before, *after))):
+        raise ValueError("a t-test takes finite numbers; leave out items without a score")
+    if min(len(before), len(after)) < 2 or (len(set(before)) == 1 and len(set(after)) == 1):
+        return None
+    found = need("scipy.stats").ttest_ind(after, before, equal_var=False, alternative="greater")
+    return TTest(float(found.statistic), float(found.pvalue))
 
 
 def percentiles(draws: Any) -> tuple[float, float]:

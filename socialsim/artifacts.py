@@ -17,8 +17,8 @@ from pydantic import BaseModel, ValidationError
 
 from socialsim.errors import InputError
 from socialsim.journal import write_atomically
-from socialsim.lms import LMSpec
-from socialsim.resources import compiled_folder
+from socialsim.lms import PLAIN, LMSpec
+from socialsim.resources import compiled_folder, embedded_adapter
 
 PROGRAMS: Final = ("persona", "seeker", "supporter", "onepass", "judge")
 GENERIC: Final = "generic"
@@ -26,12 +26,17 @@ NEAREST: Final = "nearest"  # of a leaf that shows only some of its examples, an
 
 
 def slug(spec: LMSpec) -> str:
-    """A file name for an LM: its model, without host, path or settings."""
+    """A file name for an LM: its model, without host, path or settings.
+
+    What ``embedded`` means changes with the adapter that ships; its plain model keeps one name.
+    """
     model = spec.model
-    if model.startswith(("http://", "https://")):
+    if spec.embedded:
+        model = "embedded-adapter" if spec.model != PLAIN and embedded_adapter() else "embedded"
+    elif model.startswith(("http://", "https://")):
         model = model.partition("#")[2]
     elif model.startswith("llamacpp:"):
-        model = re.split(r"[:/\\]", model)[-1].removesuffix(".gguf")
+        model = "-".join(name.removesuffix(".gguf") for name in spec.file_names)
     return re.sub(r"[^\w.]+", "-", model).strip("-.") or "lm"
 
 

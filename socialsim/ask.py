@@ -59,6 +59,11 @@ def role_lm(role: Role) -> dspy.BaseLM | None:
     return lms.get(role) or dspy.settings.lm
 
 
+def role_adapter(lm: dspy.BaseLM | None) -> Any:
+    """The adapter that an LM brings along (a student has a format of its own), else the current context's."""
+    return getattr(getattr(lm, "engine", None), "role_adapter", None) or dspy.settings.adapter
+
+
 async def ask(role: Role, module: dspy.Module, **inputs: Any) -> Any:
     """Call a module with the role's LM and return its ``answer``.
 
@@ -66,7 +71,8 @@ async def ask(role: Role, module: dspy.Module, **inputs: Any) -> Any:
         BadAnswer: if the LM's answer is malformed.
         RoleError: if the LM did not answer.
     """
-    with dspy.context(lm=role_lm(role)):
+    lm = role_lm(role)
+    with dspy.context(lm=lm, adapter=role_adapter(lm)):
         try:
             return (await module.acall(**inputs)).answer
         except AdapterParseError as error:

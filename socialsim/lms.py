@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import dspy
 
 DEFAULT_SPEC: Final = "embedded"
+PLAIN: Final = "embedded:base"
 HTTP_KEY: Final = "SOCIALSIM_API_KEY"
 
 
@@ -33,7 +34,10 @@ class Form(NamedTuple):
 FORMS: Final[tuple[Form, ...]] = (
     Form("embedded", "SmolLM2-135M-Instruct in process (default; no key, no server, poor prose)"),
     Form("llamacpp:PATH.gguf", "any GGUF file in process"),
+    Form("llamacpp:PATH.gguf+ADAPTER.gguf", "the same with a LoRA adapter"),
     Form("llamacpp:HF_REPO:FILE", "a GGUF from the Hugging Face hub in process"),
+    Form(PLAIN, "embedded without the adapter that may ship with it"),
+    Form("student:DIR", "a student that `socialsim finetune` wrote, or any model folder, PATH.gguf or embedded"),
     Form("ollama/MODEL", "a model of a local Ollama server (OLLAMA_HOST)"),
     Form("http://HOST:PORT/v1#MODEL", f"any OpenAI-compatible server: vLLM, SGLang, llama.cpp ({HTTP_KEY})"),
     Form("openai/MODEL", "OpenAI (OPENAI_API_KEY)"),
@@ -54,6 +58,8 @@ _EMBEDDED_DEFAULTS: Final[dict[str, float]] = _GGUF_DEFAULTS | {
     "dry_multiplier": 0.4,
     "dry_allowed_length": 6,
 }
+_STUDENT: Final = "student:"
+_STUDENT_OPTIONS: Final = frozenset({"min_p", "slots"})
 _REMOTE_DEFAULTS: Final[dict[str, float]] = {"temperature": 0.8, "max_tokens": 8000}
 # OpenAI's reasoning models take no temperature and want room to think.
 _REASONING_DEFAULTS: Final[dict[str, float]] = {"max_tokens": 16000}
@@ -84,9 +90,32 @@ class LMSpec:
     options: dict[str, float] = field(default_factory=dict, compare=False)  # follow from the text
 
     @property
+    def embedded(self) -> bool:
+        """Whether this is the small model of the project, with or without its adapter."""
+        return self.model in (DEFAULT_SPEC, PLAIN)
+
+    @property
     def in_process(self) -> bool:
         """Whether the model runs inside this process."""
-        return self.model == "embedded" or self.model.startswith("llamacpp:")
+        return _is_in_process(self.model)
+
+    @property
+    def files(self) -> tuple[str, str]:
+        """Of a ``llamacpp:`` spec: the model and the adapter as written; the adapter is empty where there is none."""
+        where = self.model.removeprefix("llamacpp:")
+        base, plus, adapter = where.partition(".gguf+")
+        if not plus or os.path.isfile(os.path.expanduser(where)):  # a file may be named like that
+            return where, ""
+        return f"{base}.gguf", adapter
+
+    @property
+    def file_names(self) -> tuple[str, ...]:
+        """The same without folders, host and repository, and without an adapter that is not there."""
+        return tuple(re.split(r"[:/\\]", file)[-1] for file in self.files if file)
+
+
+def _is_in_process(model: str) -> bool:
+    return model in (DEFAULT_SPEC, PLAIN) or model.startswith(("llamacpp:", _STUDENT))
 
 
 def parse_spec(text: str) -> LMSpec:
@@ -113,10 +142,8 @@ def _known_form(model: str) -> bool:
             return bool(parts.hostname and parts.port != 0 and parts.fragment)
         except ValueError:  # a port out of range, half an IPv6 address
             return False
-    if model == "embedded":
-        return True
-    if model.startswith("llamacpp:"):
-        return len(model) > len("llamacpp:")
+    if _is_in_process(model):
+        return model not in ("llamacpp:", _STUDENT) and not model.endswith(".gguf+")
     provider, slash, name = model.partition("/")
     return bool(provider and slash and name) and " " not in model
 
@@ -124,8 +151,8 @@ def _known_form(model: str) -> bool:
 def _options(text: str, query: str, model: str) -> dict[str, float]:
     from socialsim.engines.llamacpp import SAMPLING
 
-    in_process = model == "embedded" or model.startswith("llamacpp:")
-    allowed = _COMMON | ((SAMPLING | _LOADING) if in_process else frozenset())
+    own = _STUDENT_OPTIONS if model.startswith(_STUDENT) else SAMPLING | _LOADING
+    allowed = _COMMON | (own if _is_in_process(model) else frozenset())
     options: dict[str, float] = {}
     for key, value in parse_qsl(query, keep_blank_values=True):
         if key not in allowed:
@@ -157,6 +184,8 @@ def build_lm(spec: LMSpec) -> dspy.LM:
     """
     # DSPy would fetch a price list at its first call; the bundled one serves as well.
     os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
+    if spec.model.startswith(_STUDENT):
+        return _student(spec)
     if spec.in_process:
         return _in_process(spec)
     if spec.model.startswith(("http://", "https://")):
@@ -172,12 +201,13 @@ def _in_process(spec: LMSpec) -> dspy.LM:
 
     from socialsim.engines.llamacpp import SAMPLING, AsyncLlamaEngine, LlamaEngine, LlamaSettings
 
-    options = (_embedded_defaults() if spec.model == "embedded" else _GGUF_DEFAULTS) | spec.options
-    loading = LlamaSettings(**{key: int(options[key]) for key in _LOADING if key in options})
+    options = (_embedded_defaults() if spec.embedded else _GGUF_DEFAULTS) | spec.options
+    path, adapter = _gguf(spec)
+    loading = LlamaSettings(**{key: int(options[key]) for key in _LOADING if key in options}, adapter=adapter)
     sampling = {key: options[key] for key in SAMPLING if key in options}
-    engine = LlamaEngine(_gguf(spec), loading, sampling)
+    engine = LlamaEngine(path, loading, sampling)
     return dspy.LM(
-        f"llamacpp/{spec.model.removeprefix('llamacpp:')}",
+        f"llamacpp/{_name(spec)}",
         engine=engine,
         async_engine=AsyncLlamaEngine(engine),
         cache=False,
@@ -187,6 +217,31 @@ def _in_process(spec: LMSpec) -> dspy.LM:
     )
 
 
+def _student(spec: LMSpec) -> dspy.LM:
+    import dspy
+
+    from socialsim.engines.student import AsyncStudentEngine, StudentEngine, StudentSettings
+
+    options = {"slots": 4} | _GGUF_DEFAULTS | spec.options
+    settings = StudentSettings(slots=int(options["slots"]), min_p=options["min_p"])
+    engine = StudentEngine(spec.model.removeprefix(_STUDENT), settings)
+    engine.check()
+    return dspy.LM(
+        f"student/{engine.where}",
+        engine=engine,
+        async_engine=AsyncStudentEngine(engine),
+        cache=False,
+        temperature=options["temperature"],
+        max_tokens=int(options["max_tokens"]),
+        **({"top_p": options["top_p"]} if "top_p" in options else {}),
+    )
+
+
+def _name(spec: LMSpec) -> str:
+    names = "" if spec.embedded else "+".join(spec.file_names)
+    return names if "+" in names else spec.model.removeprefix("llamacpp:")
+
+
 def _embedded_defaults() -> dict[str, float]:
     """A model this small runs best as several servers of one thread each (EXPERIMENTS.md)."""
     from socialsim.engines.llamacpp import free_cores
@@ -194,13 +249,24 @@ def _embedded_defaults() -> dict[str, float]:
     return _EMBEDDED_DEFAULTS | {"servers": min(free_cores(), 4), "threads": 1, "slots": 2}
 
 
-def _gguf(spec: LMSpec) -> str:
-    from socialsim.engines.llamacpp import gguf_path
+def _gguf(spec: LMSpec) -> tuple[str, str]:
+    """The files of the model and of its adapter, each checked; no adapter is an empty path."""
+    from socialsim.engines.llamacpp import check_adapter, gguf_path
+    from socialsim.resources import embedded_adapter
     from socialsim.weights import embedded_model
 
-    if spec.model == "embedded":
-        return str(embedded_model())
-    where = spec.model.removeprefix("llamacpp:")
+    if spec.embedded:
+        shipped = embedded_adapter() if spec.model != PLAIN else None
+        return str(embedded_model()), str(shipped or "")
+    model, adapter = spec.files
+    files = _model_file(spec, model), gguf_path(adapter) if adapter else ""
+    check_adapter(*files)
+    return files
+
+
+def _model_file(spec: LMSpec, where: str) -> str:
+    from socialsim.engines.llamacpp import gguf_path
+
     repo, colon, file = where.partition(":")
     if not colon or "/" not in repo or not file.endswith(".gguf"):
         return gguf_path(where)

@@ -37,6 +37,12 @@ def compiled_folder() -> Path:
     return _folder("compiled")
 
 
+def embedded_adapter() -> Path | None:
+    """The LoRA adapter that ships for the embedded model, where the package holds one."""
+    path = compiled_folder() / "adapters" / "embedded.gguf"
+    return path if path.is_file() else None
+
+
 def demonstrations() -> Iterator[Demonstration]:
     """The authored demonstrations, in order of their file names.
 

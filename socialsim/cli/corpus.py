@@ -9,13 +9,14 @@ import cyclopts
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from socialsim.errors import InputError, OutputError, UsageError
+from socialsim.cli.export import export
+from socialsim.errors import InputError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from socialsim.report.analysis import Corpus
-    from socialsim.schema import Dialogue, Persona, Record
+    from socialsim.schema import Dialogue, Persona
 
 Turns = Annotated[int | None, Parameter(validator=Number(gte=1))]
 Flag = Annotated[bool, Parameter(negative=())]
@@ -180,51 +181,3 @@ def _personas(run: Path) -> dict[str, Persona]:
     if not file.is_file():
         raise InputError(run, "has no personas.jsonl; --coverage needs a run folder")
     return {persona.id: persona for persona in read_records(file, Persona)}
-
-
-def export(
-    run: Path,
-    /,
-    *,
-    format: str = "ssconv",
-    out: Annotated[Path | None, Parameter(name=("--out", "-o"))] = None,
-) -> None:
-    """Write a run's corpus for others to read.
-
-    Parameters
-    ----------
-    run
-        A run folder.
-    format
-        ssconv: the official release's two JSON files, dialogues and profiles; jsonl: our records in full.
-    out
-        Folder to write to. Default: RUN/export.
-    """
-    from socialsim.formats.ssconv import write_dialogues, write_profiles
-    from socialsim.journal import read_records, write_atomically
-    from socialsim.runfolder import run_file
-    from socialsim.schema import Dialogue, Persona
-
-    if format not in ("ssconv", "jsonl"):
-        raise UsageError(f"--format {format}: use ssconv or jsonl")
-    dialogues = list(read_records(run_file(run, "dialogues"), Dialogue))
-    personas = list(read_records(run_file(run, "personas"), Persona))
-    folder = out or run / "export"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{folder}: cannot be made ({error.strerror}); name another --out") from error
-    names = ("dialogues", "profiles") if format == "ssconv" else ("dialogues", "personas")
-    suffix = "json" if format == "ssconv" else "jsonl"
-    files = [folder / f"{name}.{suffix}" for name in names]
-    if format == "ssconv":
-        write_dialogues(files[0], dialogues)
-        write_profiles(files[1], personas)
-    else:
-        write_atomically(files[0], "".join(map(_line, dialogues)))
-        write_atomically(files[1], "".join(map(_line, personas)))
-    print(f"{len(dialogues):,} dialogues: {files[0]}\n{len(personas):,} personas: {files[1]}")
-
-
-def _line(record: Record) -> str:
-    return record.model_dump_json(exclude_defaults=True) + "\n"

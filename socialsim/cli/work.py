@@ -152,7 +152,7 @@ class _Job:
             concurrency=self.work.concurrency or (2 if local else 16),
             min_words=self.posts.min_words,
             # A 135M model cannot judge a post; the rules still do.
-            lm_screening=specs[Role.PERSONA].model != "embedded" if by_lm is None else by_lm,
+            lm_screening=not specs[Role.PERSONA].embedded if by_lm is None else by_lm,
             demonstrations=shots,
             states=self.programs.program,
             uncompiled=self.programs.uncompiled,

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from socialsim.engines.balance import Balancer
+from socialsim.engines.gguf_header import read_header
 from socialsim.errors import LMSpecError
 
 if TYPE_CHECKING:
@@ -40,12 +41,14 @@ class LlamaSettings:
         context: tokens a slot holds (prompt and answer).
         threads: CPU threads of a server; 0 means one a core this process may use.
         servers: servers that share the work; their weights are the same pages of memory.
+        adapter: path of a LoRA adapter (GGUF) that every server applies in full; none if empty.
     """
 
     slots: int = 4
     context: int = 8192
     threads: int = 0
     servers: int = 1
+    adapter: str = ""
 
 
 @lru_cache(maxsize=8)
@@ -61,6 +64,8 @@ def _server(path: str, settings: LlamaSettings, index: int = 0) -> Any:
         raise LMSpecError("the embedded llama.cpp is not installed; run: pip install 'socialsim[local]'") from error
     params = xllamacpp.CommonParams()
     params.model.path = path
+    if settings.adapter:
+        params.lora_adapters = [xllamacpp.CommonAdapterLoraInfo(settings.adapter, 1.0)]
     params.n_parallel = settings.slots
     params.n_ctx = settings.slots * settings.context
     # More threads than free cores made llama.cpp ten times slower.
@@ -72,7 +77,13 @@ def _server(path: str, settings: LlamaSettings, index: int = 0) -> Any:
     try:
         return xllamacpp.Server(params)
     except Exception as error:  # the binding raises bare RuntimeError and ValueError
-        raise LMSpecError(f"llamacpp:{path}: llama.cpp cannot load this file as a model ({error})") from error
+        raise LMSpecError(_refusal(path, settings.adapter, error)) from error
+
+
+def _refusal(path: str, adapter: str, error: Exception) -> str:
+    if not adapter:
+        return f"llamacpp:{path}: llama.cpp cannot load this file as a model ({error})"
+    return f"llamacpp:{path}+{adapter}: llama.cpp cannot load the two together; give the model it was trained on"
 
 
 def free_cores() -> int:
@@ -236,3 +247,24 @@ def gguf_path(path: str) -> str:
     if magic != b"GGUF":
         raise LMSpecError(f"llamacpp:{path}: not a GGUF file; convert the model or download its GGUF")
     return str(file.absolute())  # not resolved: parts of a split model are found by this name
+
+
+def check_adapter(model: str, adapter: str = "") -> None:
+    """Check that one GGUF file is a model and the other, where there is one, an adapter for its architecture.
+
+    Whether an adapter's matrices fit the model's, llama.cpp sees when it loads both.
+
+    Raises:
+        LMSpecError: naming the file that is something else.
+    """
+    base = read_header(Path(model))
+    if base.kind == "adapter":
+        raise LMSpecError(f"llamacpp:{model}: an adapter, not a model; write llamacpp:MODEL.gguf+{Path(model).name}")
+    if not adapter:
+        return
+    lora = read_header(Path(adapter))
+    if lora.kind != "adapter":
+        raise LMSpecError(f"llamacpp:{adapter}: a {lora.kind}, not an adapter; the file after + is the LoRA adapter")
+    if base.architecture != lora.architecture:
+        ours, theirs = lora.architecture or "unknown", base.architecture or "unknown"
+        raise LMSpecError(f"llamacpp:{model}+{adapter}: an adapter for {ours} models; this model is {theirs}")

@@ -1,0 +1,112 @@
+"""The command that writes a corpus for other tools: export."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import Parameter
+
+from socialsim.errors import OutputError, UsageError
+
+if TYPE_CHECKING:
+    from finetune.corpora import Corpus
+    from socialsim.schema import Record
+
+FORMATS = ("ssconv", "jsonl", "sharegpt")
+
+
+def export(
+    corpus: Path,
+    /,
+    *,
+    format: str = "ssconv",
+    variant: str | None = None,
+    history: Literal["replies", "reasoning"] | None = None,
+    out: Annotated[Path | None, Parameter(name=("--out", "-o"))] = None,
+) -> None:
+    """Write a corpus for others to read.
+
+    Example: **socialsim export runs/first --format sharegpt --variant reasoning --out llama-factory**
+
+    Parameters
+    ----------
+    corpus
+        A run folder. For sharegpt also a folder of `socialsim split`, a corpus file, or `demonstrations`.
+    format
+        ssconv: the official release's two JSON files, dialogues and profiles; jsonl: our records in full;
+        sharegpt: a data set folder for LLaMA-Factory with the paper's training settings.
+    variant
+        For sharegpt, what a reply is trained to be: response, reasoning, strategy, or nodes such as
+        situation,thought. Default: reasoning.
+    history
+        For sharegpt, what earlier replies in a prompt hold: replies, or reasoning too. Default: replies.
+    out
+        Folder to write to. Default: RUN/export, or RUN/sharegpt.
+    """
+    if format not in FORMATS:
+        raise UsageError(f"--format {format}: use {', '.join(FORMATS[:-1])} or {FORMATS[-1]}")
+    if format == "sharegpt":
+        _sharegpt(corpus, variant or "reasoning", history or "replies", out)
+    elif variant or history:
+        raise UsageError(f"--{'variant' if variant else 'history'} goes with --format sharegpt")
+    else:
+        _records(corpus, format, out or corpus / "export")
+
+
+def _records(run: Path, format: str, folder: Path) -> None:
+    from socialsim.formats.ssconv import write_dialogues, write_profiles
+    from socialsim.journal import read_records, write_atomically
+    from socialsim.runfolder import run_file
+    from socialsim.schema import Dialogue, Persona
+
+    dialogues = list(read_records(run_file(run, "dialogues"), Dialogue))
+    personas = list(read_records(run_file(run, "personas"), Persona))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be made ({error.strerror}); name another --out") from error
+    names = ("dialogues", "profiles") if format == "ssconv" else ("dialogues", "personas")
+    suffix = "json" if format == "ssconv" else "jsonl"
+    files = [folder / f"{name}.{suffix}" for name in names]
+    if format == "ssconv":
+        write_dialogues(files[0], dialogues)
+        write_profiles(files[1], personas)
+    else:
+        write_atomically(files[0], "".join(map(_line, dialogues)))
+        write_atomically(files[1], "".join(map(_line, personas)))
+    print(f"{len(dialogues):,} dialogues: {files[0]}\n{len(personas):,} personas: {files[1]}")
+
+
+def _line(record: Record) -> str:
+    return record.model_dump_json(exclude_defaults=True) + "\n"
+
+
+def _sharegpt(corpus: Path, variant: str, history: str, out: Path | None) -> None:
+    from finetune.corpora import require_nodes
+    from finetune.format import History, Variant
+    from finetune.sharegpt import YAML, write_dataset
+
+    chosen = Variant.parse(variant, History(history))
+    if out is None and not corpus.is_dir():
+        raise UsageError("export: name a folder with --out")
+    found = _sides(corpus)
+    sides = {name: require_nodes(read, chosen, corpus) for name, read in found.items()}
+    folder = out or corpus / "sharegpt"
+    counts = write_dataset(folder, {name: usable.dialogues for name, usable in sides.items()}, chosen)
+    for usable, (file, samples) in zip(sides.values(), counts.items(), strict=True):
+        print(f"{len(usable.dialogues):,} dialogues, {samples:,} samples: {folder / file}")
+    if short := sum(read.left_out for read in found.values()):
+        print(f"{short:,} dialogues left out: without an exchange")
+    if lacking := sum(usable.left_out for usable in sides.values()):
+        print(f"{lacking:,} dialogues left out: a reply lacks a node that --variant {chosen.name} needs")
+    print(f"Train: cd {folder} && llamafactory-cli train {YAML}")
+
+
+def _sides(corpus: Path) -> dict[str, Corpus]:
+    from finetune.corpora import read_corpus
+    from finetune.splits import read_split
+
+    if read_split(corpus) is None:
+        return {"train": read_corpus(corpus)}
+    return {"train": read_corpus(corpus, "train"), "test": read_corpus(corpus, "test")}
