@@ -90,13 +90,14 @@ def test_packed_losses_and_gradients_are_those_of_single_samples() -> None:
     reasoned = [Sample((1, 2, 9, 9, 3), 2), Sample((1, 2, 3, 4, 9, 8, 5), 4), Sample((1, 2, 3, 4, 5, 6, 7, 9, 8), 7)]
     dialogues = [chat, reasoned, [Sample((4, 4, 4), 1)]]
     sums = [_single(plain, sample) for samples in dialogues for sample in samples]
-    expected = sum(loss for loss, _ in sums) / sum(count for _, count in sums)
+    expected = torch.stack([loss for loss, _ in sums]).sum() / sum(count for _, count in sums)
     got = _packed(packed, dialogues)
     assert got.item() == pytest.approx(expected.item(), abs=1e-6)
     expected.backward()
     got.backward()
     for one, other in zip(plain.parameters(), packed.parameters(), strict=True):
-        assert one.grad is not None and other.grad is not None
+        assert one.grad is not None
+        assert other.grad is not None
         torch.testing.assert_close(one.grad, other.grad, atol=1e-6, rtol=1e-4)
 
 
