@@ -89,7 +89,7 @@ class Grammars:
         except ImportError as error:
             raise LMSpecError("llguidance is not installed; run: pip install 'socialsim[train]'") from error
         if self._vocabulary is None:
-            self._vocabulary = from_tokenizer(self._tokenizer)  # type: ignore[arg-type]
+            self._vocabulary = from_tokenizer(self._tokenizer)
         if schema.get("type") == "string":
             grammar = LLMatcher.grammar_from_regex(schema.get("pattern", "(?s:.*)"))
         else:

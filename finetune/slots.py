@@ -18,7 +18,7 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
-from finetune.packing import packed_attention
+from finetune.attention import packed_attention
 from socialsim.errors import LMSpecError
 
 if TYPE_CHECKING:

@@ -151,7 +151,7 @@ class Student:
 
     def text(self, written: Written) -> str:
         """What was written, as text."""
-        return str(self.tokenizer.decode(written.ids, skip_special_tokens=True))
+        return str(self.tokenizer.decode(list(written.ids), skip_special_tokens=True))
 
     def submit_reply(self, turns: Sequence[Turn], sampling: Sampling | None = None) -> Future[Written]:
         """The same as `reply` without waiting; `read` makes the turn of what was written."""
@@ -226,6 +226,11 @@ def load_student(where: str, places: int = 4, precision: Any = "auto") -> Studen
     source = find_student(where)
     with _loading:
         return _loaded(where, source, places, precision)
+
+
+def unload_students() -> None:
+    """Give back the memory of all students that nobody holds any more."""
+    _loaded.cache_clear()
 
 
 @lru_cache(maxsize=4)

@@ -59,7 +59,6 @@ _EMBEDDED_DEFAULTS: Final[dict[str, float]] = _GGUF_DEFAULTS | {
     "dry_allowed_length": 6,
 }
 _STUDENT: Final = "student:"
-_STUDENT_OPTIONS: Final = frozenset({"min_p", "slots"})
 _REMOTE_DEFAULTS: Final[dict[str, float]] = {"temperature": 0.8, "max_tokens": 8000}
 # OpenAI's reasoning models take no temperature and want room to think.
 _REASONING_DEFAULTS: Final[dict[str, float]] = {"max_tokens": 16000}
@@ -151,7 +150,7 @@ def _known_form(model: str) -> bool:
 def _options(text: str, query: str, model: str) -> dict[str, float]:
     from socialsim.engines.llamacpp import SAMPLING
 
-    own = _STUDENT_OPTIONS if model.startswith(_STUDENT) else SAMPLING | _LOADING
+    own = {"min_p", "slots"} if model.startswith(_STUDENT) else SAMPLING | _LOADING
     allowed = _COMMON | (own if _is_in_process(model) else frozenset())
     options: dict[str, float] = {}
     for key, value in parse_qsl(query, keep_blank_values=True):
@@ -185,7 +184,9 @@ def build_lm(spec: LMSpec) -> dspy.LM:
     # DSPy would fetch a price list at its first call; the bundled one serves as well.
     os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
     if spec.model.startswith(_STUDENT):
-        return _student(spec)
+        from socialsim.engines.student import student_lm
+
+        return student_lm(spec.model.removeprefix(_STUDENT), _GGUF_DEFAULTS | spec.options)
     if spec.in_process:
         return _in_process(spec)
     if spec.model.startswith(("http://", "https://")):
@@ -210,26 +211,6 @@ def _in_process(spec: LMSpec) -> dspy.LM:
         f"llamacpp/{_name(spec)}",
         engine=engine,
         async_engine=AsyncLlamaEngine(engine),
-        cache=False,
-        temperature=options["temperature"],
-        max_tokens=int(options["max_tokens"]),
-        **({"top_p": options["top_p"]} if "top_p" in options else {}),
-    )
-
-
-def _student(spec: LMSpec) -> dspy.LM:
-    import dspy
-
-    from socialsim.engines.student import AsyncStudentEngine, StudentEngine, StudentSettings
-
-    options = {"slots": 4} | _GGUF_DEFAULTS | spec.options
-    settings = StudentSettings(slots=int(options["slots"]), min_p=options["min_p"])
-    engine = StudentEngine(spec.model.removeprefix(_STUDENT), settings)
-    engine.check()
-    return dspy.LM(
-        f"student/{engine.where}",
-        engine=engine,
-        async_engine=AsyncStudentEngine(engine),
         cache=False,
         temperature=options["temperature"],
         max_tokens=int(options["max_tokens"]),
@@ -347,11 +328,8 @@ class Price(NamedTuple):
 
     def of(self, prompt_tokens: int, completion_tokens: int, cached_tokens: int = 0) -> float:
         """Cost in USD of a number of tokens (cached ones are part of the prompt's)."""
-        return (
-            (prompt_tokens - cached_tokens) * self.prompt
-            + cached_tokens * self.cached
-            + completion_tokens * self.completion
-        )
+        read = (prompt_tokens - cached_tokens) * self.prompt + cached_tokens * self.cached
+        return read + completion_tokens * self.completion
 
 
 def price(spec: LMSpec) -> Price | None:

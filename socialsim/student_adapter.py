@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
 from typing import Any, Final
 
 import dspy
@@ -48,7 +47,8 @@ class StudentAdapter(CompactAdapter):
         own = self.variant.nodes
         if missing := [node for node in nodes if node not in own]:
             give = ",".join(own) or "none"
-            raise UsageError(f"the supporter's student was not trained to write {', '.join(missing)}; give --nodes {give}")
+            lacks = ", ".join(missing)
+            raise UsageError(f"the supporter's student was not trained to write {lacks}; give --nodes {give}")
 
     def format(
         self, signature: type[dspy.Signature], demos: list[dict[str, Any]], inputs: dict[str, Any]
@@ -79,11 +79,16 @@ class StudentAdapter(CompactAdapter):
 
 def is_supporter(signature: type[dspy.Signature]) -> bool:
     """Whether a signature asks for the supporter's next turn."""
-    return set(signature.input_fields) == _INPUTS and "utterance" in response_schema(signature)["properties"]
+    return set(signature.input_fields) == _INPUTS and "utterance" in _answer_fields(signature)
+
+
+def _answer_fields(signature: type[dspy.Signature]) -> dict[str, Any]:
+    fields: dict[str, Any] = response_schema(signature)["properties"]  # type: ignore[arg-type]
+    return fields
 
 
 def _asked(signature: type[dspy.Signature]) -> list[Node]:
-    fields = response_schema(signature)["properties"]
+    fields = _answer_fields(signature)
     return [node for node in Node if _field(node) in fields]
 
 
@@ -91,10 +96,9 @@ def _field(node: Node) -> str:
     return "strategies" if node is Node.STRATEGY else node.value
 
 
-@lru_cache(maxsize=1024)
 def text_schema(signature: type[dspy.Signature], variant: Variant) -> dict[str, Any]:
     """What the student may write for an answer, as the schema of a bare text (see `finetune.grammar.Grammars`)."""
-    fields = response_schema(signature)["properties"]
+    fields = _answer_fields(signature)
     thought = " ".join(f"{re.escape(TAGS[node])} {_node(node, fields)}" for node in variant.nodes)
     reply = _inner(fields["utterance"]["pattern"])
     if "emoji" in fields:

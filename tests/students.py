@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,17 @@ from finetune.base import load_tokenizer
 from finetune.format import Variant
 from finetune.record import DataRecord, TrainingRecord
 from finetune.settings import TrainingSettings
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """A tiny model loses more time waiting for a second core than it gains."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @lru_cache(maxsize=1)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -13,7 +15,7 @@ from torch.nn.functional import cross_entropy
 from transformers import AutoModelForCausalLM
 
 from finetune.decoding import Sampling, Written
-from finetune.format import Variant
+from finetune.format import Message, Variant
 from finetune.grammar import GrammarError
 from finetune.settings import TrainingSettings
 from finetune.student import PromptTooLong, Student, find_student, load_student
@@ -23,6 +25,12 @@ from tests import samples, students
 
 REASONING = Variant.parse("reasoning")
 GREEDY = Sampling(max_tokens=12)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    with students.one_thread():
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -61,7 +69,7 @@ def together(student: Student, some: list[list[int]], sampling: Sampling = GREED
 class TestWriting:
     def test_it_writes_what_the_library_writes(self, student: Student) -> None:
         for prompt in prompts(3, 40):
-            expected = student.model.generate(  # type: ignore[operator]
+            expected = student.model.generate(
                 torch.tensor([prompt]), do_sample=False, max_new_tokens=12, eos_token_id=2, pad_token_id=2
             )
             assert list(alone(student, prompt)) == [one for one in expected[0, len(prompt) :].tolist() if one != 2]
@@ -116,15 +124,18 @@ class TestWriting:
 
 
 class TestGrammar:
-    CHAT = [{"role": "user", "content": "Hello"}]
+    CHAT: tuple[Message, ...] = ({"role": "user", "content": "Hello"},)
     HOT = Sampling(temperature=1.0, max_tokens=400, seed=1)
 
     def test_a_schema_is_followed(self, student: Student) -> None:
-        properties = {"mood": {"enum": ["fine", "low"]}, "marks": {"type": "array", "items": {"type": "integer", "minimum": 1, "maximum": 5}, "maxItems": 2}}  # fmt: skip
-        schema = {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}  # fmt: skip
+        marks = {"type": "array", "items": {"type": "integer", "minimum": 1, "maximum": 5}, "maxItems": 2}
+        properties = {"mood": {"enum": ["fine", "low"]}, "marks": marks}
+        schema: dict[str, Any] = {"type": "object", "properties": properties, "required": list(properties)}
+        schema["additionalProperties"] = False
         text = student.text(student.write(self.CHAT, self.HOT, schema).result(60))
         found = json.loads(text)
-        assert found["mood"] in ("fine", "low") and all(1 <= mark <= 5 for mark in found["marks"])
+        assert found["mood"] in ("fine", "low")
+        assert all(1 <= mark <= 5 for mark in found["marks"])
         assert text == json.dumps(found)
 
     def test_a_bare_string_is_plain_text(self, student: Student) -> None:
@@ -143,7 +154,8 @@ class TestReply:
 
     async def test_a_reply_is_a_supporters_turn(self, student: Student) -> None:
         turn = student.reply(self.TURNS, GREEDY)
-        assert turn.speaker is Speaker.SUPPORTER and turn.text
+        assert turn.speaker is Speaker.SUPPORTER
+        assert turn.text
         assert await student.areply(self.TURNS, GREEDY) == turn
 
     def test_likelihoods_are_those_of_the_replies_one_by_one(self, student: Student) -> None:
@@ -188,7 +200,11 @@ class TestFolder:
 
     @pytest.mark.parametrize(
         ("where", "what"),
-        [("nowhere", "no such folder"), ("model.gguf", "no such file"), ("empty", "no training.json, so not a student")],
+        [
+            ("nowhere", "no such folder"),
+            ("model.gguf", "no such file"),
+            ("empty", "so not a student"),
+        ],
     )
     def test_another_place_is_no_student(self, where: str, what: str, tmp_path: Path) -> None:
         (tmp_path / "empty").mkdir()
@@ -219,5 +235,5 @@ class TestFolder:
     def test_a_base_that_is_gone_is_told_with_the_student(self, base: Path, tmp_path: Path) -> None:
         settings = TrainingSettings(base=str(tmp_path / "gone"))
         students.write_student(tmp_path / "student", base, REASONING, settings=settings)
-        with pytest.raises(LMSpecError, match="student:.*gone: no such folder"):
+        with pytest.raises(LMSpecError, match=r"student:.*gone: no such folder"):
             load_student(str(tmp_path / "student"))

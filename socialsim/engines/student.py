@@ -15,6 +15,7 @@ from finetune.student import PromptTooLong, Student, find_student, load_student
 from socialsim.errors import LMSpecError, UsageError
 
 if TYPE_CHECKING:
+    import dspy
     from dspy.lm15 import Request, Response
 
     from finetune.decoding import Sampling, Written
@@ -141,6 +142,31 @@ class AsyncStudentEngine:
         return cls(StudentEngine.load_state(state))
 
 
+def student_lm(where: str, options: dict[str, float]) -> dspy.LM:
+    """The LM of ``student:WHERE``.
+
+    Args:
+        where: see `finetune.student.find_student`.
+        options: temperature, min_p and max_tokens; top_p and slots where they are given.
+
+    Raises:
+        LMSpecError: if the packages or the student are not there.
+    """
+    import dspy
+
+    engine = StudentEngine(where, StudentSettings(slots=int(options.get("slots", 4)), min_p=options["min_p"]))
+    engine.check()
+    return dspy.LM(
+        f"student/{where}",
+        engine=engine,
+        async_engine=AsyncStudentEngine(engine),
+        cache=False,
+        temperature=options["temperature"],
+        max_tokens=int(options["max_tokens"]),
+        **({"top_p": options["top_p"]} if "top_p" in options else {}),
+    )
+
+
 def _cancel(queued: asyncio.Future[Future[Written]]) -> None:
     if not queued.cancelled() and queued.exception() is None:
         queued.result().cancel()
@@ -158,7 +184,7 @@ def _schema(request: Request) -> dict[str, Any] | None:
     format_ = request.config.response_format
     if not format_:
         return None
-    return dict(format_["schema"]) if format_.get("type") == "json_schema" else {"type": "object"}  # type: ignore[arg-type, call-overload]
+    return dict(format_["schema"]) if format_.get("type") == "json_schema" else {"type": "object"}
 
 
 def _response(text: str, written: Written, model: str) -> Response:
