@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
 EMBEDDED: Final = "embedded"
+RANDOM: Final = "random:llama-2-7b"  # the architecture with random weights, to measure speed and memory only
+_VOCABULARY: Final = 49_152  # of the embedded tokenizer, which goes with them (Llama-2's has 32,000)
 
 
 def needs(extra: str = "train") -> None:
@@ -60,7 +62,7 @@ def load_tokenizer(base: str) -> PreTrainedTokenizerBase:
     """
     from transformers import AutoTokenizer
 
-    where, file = source(base)
+    where, file = source(EMBEDDED if base == RANDOM else base)
     with quiet():
         tokenizer = _loaded(base, AutoTokenizer, where, **file)
     if not tokenizer.is_fast or not tokenizer.eos_token:
@@ -83,6 +85,8 @@ def load_model(base: str, precision: Precision = "auto", four_bit: bool = False)
     from transformers import AutoModelForCausalLM
     from transformers.utils.quantization_config import GgufConfig
 
+    if base == RANDOM:
+        return _random_llama(best_precision(precision))
     where, options = source(base)
     settings: dict[str, Any] = {**options, "dtype": getattr(torch, best_precision(precision))}
     if options:
@@ -104,6 +108,19 @@ def best_precision(precision: Precision = "auto") -> Precision:
     if torch.cuda.is_available():
         return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float16"
     return "bfloat16" if torch.cpu._is_avx512_bf16_supported() else "float32"
+
+
+def _random_llama(precision: Precision) -> PreTrainedModel:
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(getattr(torch, precision))
+    try:  # LlamaConfig's defaults are Llama-7b's
+        with torch.device("cuda" if torch.cuda.is_available() else "cpu"):
+            return LlamaForCausalLM(LlamaConfig(vocab_size=_VOCABULARY))
+    finally:
+        torch.set_default_dtype(before)
 
 
 def _four_bits(base: str) -> dict[str, Any]:

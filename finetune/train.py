@@ -6,7 +6,7 @@ import json
 import shutil
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -156,14 +156,14 @@ class _Training:
             update={
                 "data": task.record.data.model_copy(update=vars(counted)),
                 "versions": versions(),
-                "device": _device(),
+                "device": device_name(),
                 "precision": self.precision,
             }
         )
         if self.first:
             self.record.write(task.out)
         self.test = list(trees(task.test(), self.format, self.settings.cutoff)) if task.test and self.first else []
-        model = _adapted(self.settings, self.precision)
+        model = adapted_base(self.settings, self.precision)
         trainer = self._trainer(model, data)
         begin = _last_checkpoint(task.out / CHECKPOINTS)
         self._restore(begin)
@@ -317,7 +317,13 @@ def _arguments(settings: TrainingSettings, out: Path, precision: str) -> Trainin
     return args
 
 
-def _adapted(settings: TrainingSettings, precision: Precision) -> PeftModel:
+def adapted_base(settings: TrainingSettings, precision: Precision) -> PeftModel:
+    """The base with a fresh adapter, packed attention on.
+
+    Raises:
+        LMSpecError: if the base cannot be loaded.
+        UsageError: if it lacks a layer that is to be adapted.
+    """
     model = load_model(settings.base, precision, settings.four_bit)
     names = {name.rpartition(".")[2] for name, _ in model.named_modules()}
     if missing := [name for name in settings.targets if name not in names]:
@@ -351,12 +357,8 @@ def _whole(checkpoint: Path) -> bool:
     return (checkpoint / "adapter_model.safetensors").is_file() and (checkpoint / "optimizer.pt").is_file()
 
 
-def _device() -> str:
+def device_name() -> str:
+    """What a training runs on."""
     if torch.cuda.is_available():
         return str(torch.cuda.get_device_name())
     return f"CPU, {torch.get_num_threads()} threads"
-
-
-def unfinished(folder: Path) -> Sequence[str]:
-    """Names of what a killed training left in a folder, for messages."""
-    return [name for name in (CHECKPOINTS, _DATA) if (folder / name).is_dir()]

@@ -106,7 +106,9 @@ class Simulate(dspy.Module):
             progress = supporter_cue(pace, turns, Node.STRATEGY in nodes)
             inputs = {"dialogue": transcript(turns), "progress": progress, "correction": correction}
             allowed = allowed_strategies(pace, turns)
-            return supporter_turn((await ask(Role.SUPPORTER, self.supporter, allowed=allowed, **inputs)).model_dump())
+            with dspy.context(turns=tuple(turns)):  # for a student whose prompts hold its earlier reasoning
+                answer = await ask(Role.SUPPORTER, self.supporter, allowed=allowed, **inputs)
+            return supporter_turn(answer.model_dump())
 
         def check(turn: Turn) -> list[Finding]:
             found = check_utterance(turn.text, Speaker.SUPPORTER, turns, runs) + check_reasoning(turn, nodes, runs)

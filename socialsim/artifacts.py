@@ -37,6 +37,8 @@ def slug(spec: LMSpec) -> str:
         model = model.partition("#")[2]
     elif model.startswith("llamacpp:"):
         model = "-".join(name.removesuffix(".gguf") for name in spec.file_names)
+    elif model.startswith("student:"):
+        model = "student-" + Path(model.removeprefix("student:")).name
     return re.sub(r"[^\w.]+", "-", model).strip("-.") or "lm"
 
 

@@ -22,6 +22,7 @@ import dspy
 
 from programs.simulate import SimulationOptions
 from socialsim.adapter import CompactAdapter
+from socialsim.ask import role_adapter
 from socialsim.doctor import bind_lm
 from socialsim.duplicates import Deduplicator
 from socialsim.errors import InputError
@@ -40,6 +41,7 @@ from socialsim.runfolder import Manifest, RunFolder, Settings
 from socialsim.schema import Dialogue, Persona, Post, Rejection, Role, Scenario
 from socialsim.screening import screen_by_rule
 from socialsim.steps import Steps
+from socialsim.student_adapter import StudentAdapter
 
 Item = Post | Scenario | Persona
 R = TypeVar("R", Scenario, Persona, Dialogue)
@@ -151,6 +153,8 @@ class Run:
         for role in roles_needed(self.config):
             spec = self.config.lms[role]
             built[spec] = built.get(spec) or bind_lm(role, spec)
+            if role is Role.SUPPORTER and isinstance(own := role_adapter(built[spec]), StudentAdapter):
+                own.check_nodes(self.config.simulation.nodes)
         return {role: built[self.config.lms[role]] for role in roles_needed(self.config)}
 
     def settings(self) -> Settings:

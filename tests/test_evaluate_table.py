@@ -6,6 +6,7 @@ import csv
 import json
 import math
 from collections.abc import Mapping
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -62,7 +63,7 @@ def table(vectors: MetricSources) -> ReplyTable:
 
 
 def text(*tables: object) -> str:
-    console = Console(width=80, record=True, file=open("/dev/null", "w"))
+    console = Console(width=80, record=True, file=StringIO())
     for one in tables:
         console.print(one)
     return console.export_text()

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
+from cyclopts.validators import Number
 
 from socialsim.cli.finetune import SETTINGS_DEFAULT, SettingOptions
 from socialsim.cli.named import parse_named_lms
@@ -28,7 +29,7 @@ def ablate(
     preset: str = "paper",
     reference: str | None = None,
     out: Annotated[Path, Parameter(name=("--out", "-o"))],
-    limit: int | None = None,
+    limit: Annotated[int | None, Parameter(validator=Number(gte=1))] = None,
     vectors: Path | None = None,
     encoder: str | None = None,
     layers: int | None = None,
@@ -116,7 +117,7 @@ class _Asked:
         """Generate, score, show."""
         from socialsim.ablating import SUBSETS
         from socialsim.cli.evaluate import evaluated, finish
-        from socialsim.evaluating import EvaluationConfig
+        from socialsim.evaluation import EvaluationConfig
         from socialsim.lms import parse_spec
         from socialsim.report.table3 import extras_table, gains_tables, published_table4, table4
 

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from metrics.scored import MetricSources
-    from socialsim.evaluating import Evaluation, EvaluationConfig, EvaluationResult
+    from socialsim.evaluating import Evaluation
+    from socialsim.evaluation import EvaluationConfig, EvaluationResult
 
 METRICS = cyclopts.Group("Metrics", sort_key=3)
 FEW = 10  # dialogues; resampling so few underrates how much others would differ
@@ -107,7 +108,7 @@ def evaluate(
         Folder of the evaluation: predictions.jsonl, table.json, table.csv.
     """
     from socialsim.cli.work import parse_nodes
-    from socialsim.evaluating import EvaluationConfig
+    from socialsim.evaluation import EvaluationConfig
 
     nodes = None if options.nodes is None else parse_nodes(options.nodes)
     config = EvaluationConfig(

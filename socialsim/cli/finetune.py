@@ -68,11 +68,12 @@ def finetune(
     *corpus: str,
     variant: str = "response",
     preset: str = "paper",
-    out: Annotated[Path, Parameter(name=("--out", "-o"))],
+    out: Annotated[Path | None, Parameter(name=("--out", "-o"))] = None,
     test: Annotated[tuple[str, ...], Parameter(negative=())] = (),
     history: str = "replies",
     roles: Annotated[tuple[str, ...], Parameter(negative=())] = ("seeker", "supporter", "persona"),
     plain: Annotated[bool, Parameter(negative=())] = False,
+    bench: Annotated[int | None, Parameter(validator=Number(gte=1))] = None,
     settings: SettingOptions = SETTINGS_DEFAULT,
 ) -> None:
     """Train a LoRA student on a corpus; a killed training goes on where it was when the command is run again.
@@ -100,6 +101,9 @@ def finetune(
         For program: which programs' prompts.
     plain
         Use the plain format although the base has a chat template.
+    bench
+        Train nothing; measure the speed on so many dialogues, against two plain loops. The base random:llama-2-7b is
+        that architecture with random weights.
     """
     from rich.console import Console
 
@@ -116,6 +120,13 @@ def finetune(
 
     record, lessons, held_out = prepare(Wish(corpus, test, variant, history, roles, plain, chosen))
     console = Console(highlight=False)
+    if bench:
+        from socialsim.report.speed import speed_table, training_speeds
+
+        console.print(speed_table(*training_speeds(record, lessons(), bench)))
+        return
+    if out is None:
+        raise UsageError("finetune: name the student's folder with --out")
     with _shown(console) as on_step:
         done = train(Task(record, lessons, out, held_out, on_step))
     _report(console, done, out)
@@ -171,20 +182,30 @@ def _report(console: Console, record: TrainingRecord, out: Path) -> None:
     console.print(f"student: {out}    use it: --supporter-lm student:{out}", soft_wrap=True)
 
 
-def merge(student: Path, /, *, out: Annotated[Path | None, Parameter(name=("--out", "-o"))] = None) -> None:
-    """Write a student as a full model, its adapter merged into the base.
+def merge(
+    student: Path,
+    /,
+    *,
+    out: Annotated[Path | None, Parameter(name=("--out", "-o"))] = None,
+    gguf: Annotated[bool, Parameter(negative=())] = False,
+) -> None:
+    """Write a student as a full model, its adapter merged into the base; or its adapter for llama.cpp.
 
     Parameters
     ----------
     student
         Folder of the student.
     out
-        Folder to write to. Default: STUDENT/merged.
+        Folder to write to (with --gguf: file). Default: STUDENT/merged, STUDENT/adapter.gguf.
+    gguf
+        Write the adapter alone, as a GGUF; use it as **llamacpp:BASE.gguf+ADAPTER.gguf**.
     """
     from finetune.base import needs
 
     needs()
-    from finetune.merge import merge_student
+    from finetune.merge import export_adapter, merge_student
 
-    folder = merge_student(student, out or student / "merged")
-    print(f"merged model: {folder}")
+    if gguf:
+        print(f"adapter: {export_adapter(student, out or student / 'adapter.gguf')}")
+    else:
+        print(f"merged model: {merge_student(student, out or student / 'merged')}")
