@@ -15,7 +15,8 @@ from signatures.arena import Aspect
 from socialsim.arenafolder import ArenaConfig, dialogue_id
 from socialsim.ask import RoleError
 from socialsim.errors import LMError
-from socialsim.lms import LMSpec, explain_lm_error
+from socialsim.lm_errors import explain_lm_error
+from socialsim.lms import LMSpec
 from socialsim.loading import Programs, compiled_states, load_programs, program_hash
 from socialsim.meter import Meter
 from socialsim.schema import Dialogue, Persona, Rejection, Role

@@ -199,7 +199,7 @@ class _Session:
 
 async def _judged(judge: CheckJudge, dialogue: Dialogue, persona: Persona | None, spec: LMSpec) -> JudgedChecks:
     from socialsim.ask import RoleError
-    from socialsim.lms import explain_lm_error
+    from socialsim.lm_errors import explain_lm_error
 
     try:
         judged: JudgedChecks = await judge.acall(dialogue=dialogue)

@@ -14,7 +14,8 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 from rich.table import Table
 
 from socialsim.errors import LMSpecError
-from socialsim.lms import FORMS, LMSpec, build_lm, explain_lm_error, ollama_host, price, reason, redact
+from socialsim.lm_errors import explain_lm_error, reason, redact
+from socialsim.lms import FORMS, LMSpec, build_lm, ollama_host, price
 from socialsim.schema import Role
 
 if TYPE_CHECKING:

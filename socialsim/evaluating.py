@@ -7,6 +7,7 @@ do no model is loaded and no corpus read: the metrics are computed from the jour
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -17,7 +18,7 @@ from metrics.replies import missing
 from metrics.reply_table import reply_table
 from signatures.cues import Pace
 from socialsim.adapter import CompactAdapter
-from socialsim.errors import OutputError, UsageError
+from socialsim.errors import LMError, OutputError, UsageError
 from socialsim.evaluation import (
     EvaluationConfig,
     EvaluationResult,
@@ -47,7 +48,7 @@ from socialsim.predictions import (
     Prediction,
     likelihood_id,
     prediction_id,
-    read_evaluation,
+    read_begun,
 )
 from socialsim.schema import Dialogue
 from socialsim.testsets import Gold, GoldSets, described, gold_replies
@@ -75,11 +76,12 @@ class Evaluation:
         Raises:
             SocialSimError: in one line, where a corpus, the folder, a model or a metric's source fails.
         """
-        wanted = self._wanted(read_evaluation(self.config.out))
+        before = read_begun(self.config.out, bool(self.config.models), bool(self.config.tests))
+        self.settings = wanted = self._wanted(before)
         missing(sources_of(wanted))  # a source that cannot be used is told before anything is generated
         with EvaluationFolder(self.config.out) as folder:
             self._folder = folder
-            self.settings = folder.begin(wanted)
+            folder.begin(wanted, before)
             self._generate()
             return self._result()
 
@@ -202,6 +204,8 @@ class Evaluation:
         for start in range(0, len(left), _CHUNK):
             some = left[start : start + _CHUNK]
             for one, (nats, tokens) in zip(some, replier.likelihoods(some), strict=True):
+                if not math.isfinite(nats):
+                    raise LMError(f"model {name}: its likelihoods are no numbers; load it in a higher precision")
                 key = likelihood_id(test, name, one.id)
                 journal.append(GoldLikelihood(id=key, test=test, model=name, dialogue=one.id, nats=nats, tokens=tokens))
             self._count(len(some), False)

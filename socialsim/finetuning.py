@@ -77,6 +77,19 @@ def prepare(wish: Wish) -> tuple[TrainingRecord, Lessons, Lessons | None]:
     return record, lessons(corpus), lessons(test) if test else None
 
 
+def lessons_for(record: TrainingRecord, sources: Sequence[str]) -> list[Lesson]:
+    """Other corpora as lessons of a student's own kind.
+
+    Raises:
+        InputError: if a corpus cannot be read, or lacks what the student writes.
+    """
+    if record.variant is None:
+        from socialsim.lessons import program_lessons
+
+        return list(program_lessons(chain.from_iterable(map(_with_personas, sources)), record.roles))
+    return [lesson(dialogue, record.variant) for dialogue in _dialogues(sources, record.variant)]
+
+
 def _dialogues(sources: Sequence[str], variant: Variant) -> list[Dialogue]:
     return [
         dialogue for source in sources for dialogue in require_nodes(read_corpus(source), variant, source).dialogues

@@ -32,7 +32,8 @@ from socialsim.ask import RoleError
 from socialsim.doctor import bind_lm
 from socialsim.errors import InputError, LMError, OutputError
 from socialsim.journal import Journal, RunLock
-from socialsim.lms import LMSpec, explain_lm_error, price
+from socialsim.lm_errors import explain_lm_error
+from socialsim.lms import LMSpec, price
 from socialsim.loading import program_hash
 from socialsim.meter import Meter
 from socialsim.schema import Dialogue, Role

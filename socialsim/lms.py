@@ -10,18 +10,19 @@ from __future__ import annotations
 import math
 import os
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
 from socialsim.errors import LMSpecError
+from socialsim.lm_errors import HTTP_KEY, carries_key, reason, redact
 
 if TYPE_CHECKING:
     import dspy
 
 DEFAULT_SPEC: Final = "embedded"
 PLAIN: Final = "embedded:base"
-HTTP_KEY: Final = "SOCIALSIM_API_KEY"
 
 
 class Form(NamedTuple):
@@ -68,11 +69,6 @@ _WHOLE: Final = _LOADING | {"max_tokens", "retries", "top_k", "repeat_last_n", "
 _POSITIVE: Final = frozenset({"max_tokens", "timeout", "slots", "context", "servers"})
 _MAY_BE_NEGATIVE: Final = frozenset({"repeat_last_n"})  # -1: the whole context
 
-_KEY = re.compile(r"\b(?:sk-[\w-]{8,}|(?:xai-|hf_|gsk_|AIza)[\w-]{16,})")
-_USER_IN_URL = re.compile(r"(?<=://)[^/#?\s]*@")
-_KEY_SETTING = re.compile(r"(?i)[?&][\w-]*(?:key|token|secret|password)=")
-_KEY_VARIABLE = re.compile(r"(?i)(?:key|token|secret|password)$")
-
 
 @dataclass(frozen=True)
 class LMSpec:
@@ -92,6 +88,13 @@ class LMSpec:
     def embedded(self) -> bool:
         """Whether this is the small model of the project, with or without its adapter."""
         return self.model in (DEFAULT_SPEC, PLAIN)
+
+    @property
+    def learnt_prompts(self) -> bool:
+        """Whether it was trained on the programs' own prompts, so that examples in them only cost."""
+        from socialsim.resources import embedded_adapter
+
+        return self.model == DEFAULT_SPEC and embedded_adapter() is not None
 
     @property
     def in_process(self) -> bool:
@@ -126,7 +129,7 @@ def parse_spec(text: str) -> LMSpec:
     model, _, query = text.strip().partition("?")
     if not model:
         raise LMSpecError("an LM spec is empty; `socialsim lms` lists the forms")
-    if any(pattern.search(text) for pattern in (_KEY, _USER_IN_URL, _KEY_SETTING)):
+    if carries_key(text):
         raise LMSpecError(f"an LM spec carries a key; put keys into the environment ({HTTP_KEY} for your own server)")
     if not _known_form(model):
         forms = ", ".join(form.spec for form in FORMS)
@@ -170,6 +173,18 @@ def _number(text: str, key: str, value: str) -> float:
     if (number < 0 and key not in _MAY_BE_NEGATIVE) or (number == 0 and key in _POSITIVE):
         raise LMSpecError(f"LM spec {text!r}: {key} must be {'above' if key in _POSITIVE else 'at least'} 0")
     return int(number) if key in _WHOLE else number
+
+
+def usual_shots(specs: Iterable[LMSpec]) -> int:
+    """Authored examples in an uncompiled prompt, unless the user says otherwise.
+
+    Three; one where all LMs run in process, since long prompts are slow there; none where these have learnt the
+    prompts.
+    """
+    asked = list(specs)
+    if not all(spec.in_process for spec in asked):
+        return 3
+    return 0 if all(spec.learnt_prompts for spec in asked) else 1
 
 
 def build_lm(spec: LMSpec) -> dspy.LM:
@@ -346,55 +361,3 @@ def price(spec: LMSpec) -> Price | None:
         return None
     cached = rate(info, "cache_read_input_token_cost")
     return Price(prompt, completion, prompt if cached is None else cached)
-
-
-def redact(text: str) -> str:
-    """Replace every key that lies in the environment, and whatever looks like one, by ``***``."""
-    secrets = {value for name, value in os.environ.items() if _KEY_VARIABLE.search(name) and len(value) >= 8}
-    for value in sorted(secrets, key=len, reverse=True):
-        text = text.replace(value, "***")
-    return _KEY.sub("***", _USER_IN_URL.sub("***@", text))
-
-
-def reason(error: Exception) -> str:
-    """The first line of what an error says, without keys; its class where it says nothing."""
-    return redact((str(error).strip().splitlines() or [type(error).__name__])[0])
-
-
-# DSPy adds advice for Python callers; ours follows instead.
-_ADVICE = re.compile(r" (?:To fix:|credential came from:)|, or pass api_key=|; this is lm15's read timeout")
-
-
-def explain_lm_error(role: str, spec: str, error: Exception) -> str:
-    """One line for an LM failure: which role, which spec, what to do."""
-    said = _ADVICE.split(" ".join(redact(str(error)).split()))[0]
-    if len(said) > 240:
-        said = said[:240] + "…"
-    return f"{role} LM {spec}: {said}; {_remedy(spec, error)}"
-
-
-def _remedy(spec: str, error: Exception) -> str:
-    from dspy.utils import exceptions as kinds
-
-    own_server = spec.startswith(("http://", "https://"))
-    if own_server and isinstance(error, kinds.LMAuthError):
-        return f"the API key is missing or refused; put the server's key into {HTTP_KEY}"
-    if getattr(error, "status", None) == 404 and spec.startswith("ollama/"):
-        return f"check the model's name, or fetch it: `socialsim lms --lm {spec.partition('?')[0]} --pull`"
-    if getattr(error, "status", None) == 404:
-        return "check the model's name" + (" and the address, which mostly ends in /v1" if own_server else "")
-    if isinstance(error, kinds.LMTransportError) and "read timed out" in str(error):
-        error = kinds.LMTimeoutError(str(error))
-    remedies: list[tuple[type[Exception], str]] = [
-        (kinds.LMNotConfiguredError, "set the provider's API key in the environment"),
-        (kinds.LMAuthError, "the API key is missing or refused; set the right one in the environment"),
-        (kinds.LMBillingError, "the account has no credit; top it up and run again, finished items are kept"),
-        (kinds.LMUnsupportedModelError, "check the model's name"),
-        (kinds.LMRateLimitError, "lower --concurrency or wait, then run again; finished items are kept"),
-        (kinds.LMTimeoutError, "raise it with ?timeout=SECONDS in the spec, then run again; finished items are kept"),
-        (kinds.LMTransportError, "is the server up and the address right? run again then; finished items are kept"),
-        (kinds.LMServerError, "the server failed; run again later, finished items are kept"),
-        (kinds.ContextWindowExceededError, "the prompt is too long; use an LM with a longer context"),
-        (kinds.LMInvalidRequestError, "the server refused the request; check model name and settings"),
-    ]
-    return next((text for kind, text in remedies if isinstance(error, kind)), "see `socialsim lms`")

@@ -25,7 +25,8 @@ from signatures.cues import Pace, supporter_cue
 from socialsim.ask import Exhausted, RoleError, ask, ask_until
 from socialsim.doctor import bind_lm
 from socialsim.errors import LMError, LMSpecError
-from socialsim.lms import LMSpec, Price, explain_lm_error, price, reason
+from socialsim.lm_errors import explain_lm_error, reason
+from socialsim.lms import LMSpec, Price, price
 from socialsim.loading import load_programs
 from socialsim.meter import Meter
 from socialsim.render import transcript

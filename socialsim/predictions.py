@@ -6,7 +6,6 @@ Predictions are journalled one by one, so a killed evaluation goes on and metric
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Final, Self
@@ -14,10 +13,11 @@ from typing import Final, Self
 from pydantic import Field, ValidationError
 
 from socialsim.errors import InputError, OutputError
-from socialsim.journal import Journal, RunLock, write_atomically
+from socialsim.journal import Journal, RunLock, read_records, write_atomically
 from socialsim.schema import Node, Record, Usage
 
 FILE: Final = "evaluation.json"
+PREDICTIONS: Final = "predictions.jsonl"
 
 
 class Prediction(Record):
@@ -130,6 +130,29 @@ def read_evaluation(folder: Path) -> EvaluationSettings | None:
         ) from error
 
 
+def read_begun(folder: Path, models: bool, tests: bool) -> EvaluationSettings | None:
+    """The same without what no reply was made for, where it is named anew: a mistyped spec must not stay for ever.
+
+    Args:
+        folder: of the evaluation.
+        models: whether models are named now; those without any reply are left out then.
+        tests: the same of tests.
+    """
+    settings = read_evaluation(folder)
+    file = folder / PREDICTIONS
+    if settings is None or not file.is_file():
+        return settings
+    pairs = {(one.test, one.model) for one in read_records(file, Prediction)}
+    begun_tests, begun_models = {test for test, _ in pairs}, {model for _, model in pairs}
+    changes: dict[str, object] = {}
+    if models:
+        changes["models"] = {name: one for name, one in settings.models.items() if name in begun_models}
+        changes["reference"] = settings.reference if settings.reference in begun_models else ""
+    if tests:
+        changes["tests"] = {name: one for name, one in settings.tests.items() if name in begun_tests}
+    return settings.model_copy(update=changes)
+
+
 class EvaluationFolder:
     """The open journals of an evaluation, locked against a second process.
 
@@ -143,36 +166,33 @@ class EvaluationFolder:
             raise OutputError(f"{path}: cannot be written; name another folder with --out")
         with ExitStack() as opened:
             opened.enter_context(RunLock(path))
-            self.settings = read_evaluation(path)
-            if self.settings is None and (other := next(path.glob("*.json*"), None)):
+            if read_evaluation(path) is None and (other := next(path.glob("*.json*"), None)):
                 raise OutputError(f"{path} holds {other.name} and no {FILE}; name another --out")
-            self.predictions = opened.enter_context(Journal(path / "predictions.jsonl", Prediction))
+            self.predictions = opened.enter_context(Journal(path / PREDICTIONS, Prediction))
             self.likelihoods = opened.enter_context(Journal(path / "likelihoods.jsonl", GoldLikelihood))
             self._opened = opened.pop_all()
 
-    def begin(self, wanted: EvaluationSettings) -> EvaluationSettings:
+    def begin(self, wanted: EvaluationSettings, before: EvaluationSettings | None) -> None:
         """Take over what is asked for: more models, more tests, more dialogues; nothing that was begun otherwise.
+
+        Args:
+            wanted: everything that is to be here.
+            before: what was begun, see `read_begun`.
 
         Raises:
             OutputError: if what lies here was made with other settings.
         """
-        before = self.settings or EvaluationSettings(nodes=wanted.nodes, shots=wanted.shots, versions=wanted.versions)
-        if self.settings:
+        if before and len(self.predictions):
             self._same("--nodes", ",".join(before.nodes) or "none", ",".join(wanted.nodes) or "none")
-            self._same("--shots", before.shots, wanted.shots)
-            if before.limit != wanted.limit and (wanted.limit or 1e9) < (before.limit or 1e9):
-                self._same("--limit", before.limit or "none", wanted.limit)
-        for name, model in wanted.models.items():
-            old = before.models.get(name, model)
-            self._same(f"model {name} =", old.spec, model.spec)
-            self._same(f"weights of {name}", old.weights, model.weights)
-        for name, test in wanted.tests.items():
-            self._same(f"dialogues of test {name}", before.tests.get(name, test).digest, test.digest)
-        models, tests = before.models | wanted.models, before.tests | wanted.tests
-        kept = {"versions": before.versions, "models": models, "tests": tests}
-        self.settings = wanted.model_copy(update=kept)
-        write_atomically(self.path / FILE, self.settings.model_dump_json(indent=2) + "\n")
-        return self.settings
+            self._same("--shots", _or_default(before.shots), _or_default(wanted.shots))
+            if wanted.limit is not None and wanted.limit < (before.limit or wanted.limit + 1):
+                self._same("--limit", _or_default(before.limit), wanted.limit)
+        for name, model in (before.models if before else {}).items():
+            self._same(f"model {name} =", model.spec, wanted.models[name].spec)
+            self._same(f"weights of {name}", model.weights, wanted.models[name].weights)
+        for name, test in (before.tests if before else {}).items():
+            self._same(f"dialogues of test {name}", test.digest, wanted.tests[name].digest)
+        write_atomically(self.path / FILE, wanted.model_dump_json(indent=2) + "\n")
 
     def _same(self, what: str, old: object, new: object) -> None:
         if old != new:
@@ -186,6 +206,10 @@ class EvaluationFolder:
         self._opened.close()
 
 
+def _or_default(value: int | None) -> object:
+    return "not given" if value is None else value
+
+
 def prediction_id(test: str, model: str, dialogue: str, turn: int) -> str:
     """The id of a prediction; names of tests and models hold no slash."""
     return f"{test}/{model}/{dialogue}/{turn}"
@@ -194,12 +218,3 @@ def prediction_id(test: str, model: str, dialogue: str, turn: int) -> str:
 def likelihood_id(test: str, model: str, dialogue: str) -> str:
     """The id of a dialogue's likelihood."""
     return f"{test}/{model}/{dialogue}"
-
-
-def failures(predictions: Mapping[str, Prediction]) -> dict[str, int]:
-    """Reasons of failed replies and how often they came, the commonest first."""
-    counts: dict[str, int] = {}
-    for one in predictions.values():
-        if one.failure:
-            counts[one.failure] = counts.get(one.failure, 0) + 1
-    return dict(sorted(counts.items(), key=lambda item: -item[1]))

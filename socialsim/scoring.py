@@ -26,7 +26,8 @@ from socialsim.doctor import bind_lm
 from socialsim.errors import LMError
 from socialsim.journal import Journal
 from socialsim.labels import LabelledItem
-from socialsim.lms import LMSpec, explain_lm_error, price
+from socialsim.lm_errors import explain_lm_error
+from socialsim.lms import LMSpec, price
 from socialsim.loading import program_hash
 from socialsim.meter import Meter
 from socialsim.schema import Dialogue, Record, Role

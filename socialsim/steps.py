@@ -11,7 +11,8 @@ from dspy.utils.exceptions import ContextWindowExceededError, LMInvalidRequestEr
 
 from socialsim.ask import Exhausted, RoleError
 from socialsim.errors import LMError
-from socialsim.lms import LMSpec, explain_lm_error
+from socialsim.lm_errors import explain_lm_error
+from socialsim.lms import LMSpec
 from socialsim.loading import Programs
 from socialsim.meter import Meter
 from socialsim.rules import signed

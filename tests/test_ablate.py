@@ -57,7 +57,7 @@ def small_base(folder: Path) -> Path:
     """A base of few positions, so that a random model does not ramble."""
     base = students.write_base(folder)
     config = json.loads((base / "config.json").read_text())
-    (base / "config.json").write_text(json.dumps(config | {"max_position_embeddings": 320}))
+    (base / "config.json").write_text(json.dumps(config | {"max_position_embeddings": 200}))
     return base
 
 

@@ -18,7 +18,8 @@ from dspy.utils.exceptions import ContextWindowExceededError, LMError
 from socialsim.engines import llamacpp
 from socialsim.engines.llamacpp import AsyncLlamaEngine, LlamaEngine, LlamaSettings, gguf_path
 from socialsim.errors import LMSpecError
-from socialsim.lms import build_lm, explain_lm_error, parse_spec
+from socialsim.lm_errors import explain_lm_error
+from socialsim.lms import build_lm, parse_spec
 
 Reply = dict[str, Any]
 USAGE = {"prompt_tokens": 7, "completion_tokens": 2, "total_tokens": 9, "prompt_tokens_details": {"cached_tokens": 5}}

@@ -17,7 +17,8 @@ from socialsim import resources, weights
 from socialsim.artifacts import find, slug
 from socialsim.engines.gguf_header import GGUFHeader, read_header
 from socialsim.errors import LMSpecError
-from socialsim.lms import build_lm, explain_lm_error, parse_spec
+from socialsim.lm_errors import explain_lm_error
+from socialsim.lms import build_lm, parse_spec
 
 
 def gguf_bytes(**metadata: str | list[str] | int) -> bytes:

@@ -229,7 +229,7 @@ REFUSED = [
     (["--models", "a={other}"], "was made with model a ="),
     (["--tests", "t=other.jsonl"], "was made with dialogues of test t"),
     (["--nodes", "thought"], "was made with --nodes none, not thought"),
-    (["--limit", "1"], "was made with --limit none, not 1"),
+    (["--limit", "1"], "was made with --limit not given, not 1"),
     (["--shots", "0"], "was made with --shots"),
     (["--reference", "nobody"], "--reference nobody: no model of that name; there are a"),
     (["--vectors", "nowhere.txt"], "nowhere.txt"),
@@ -245,6 +245,12 @@ def test_what_was_begun_otherwise_is_refused(arguments: list[str], problem: str,
     assert problem in ended.problem
     assert len(server.requests) == asked
     assert Path("o/evaluation.json").read_text() == before
+
+
+def test_a_model_that_never_answered_can_be_named_anew(server: AnsweringServer) -> None:
+    assert "the address" in evaluate(models="a=http://127.0.0.1:9/v1#none?retries=0").problem
+    assert evaluate(models=f"b={server.spec}").code == 0
+    assert set(table()["t"]["models"]) == {"b"}
 
 
 BAD = [

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from socialsim.lms import build_lm, explain_lm_error, parse_spec
+from socialsim.lm_errors import explain_lm_error
+from socialsim.lms import build_lm, parse_spec
 from tests.servers import OllamaServer, OpenAIServer
 
 KEY = "planted-secret-0123456789"

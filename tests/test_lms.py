@@ -11,7 +11,8 @@ import pytest
 
 from socialsim import weights
 from socialsim.errors import LMSpecError
-from socialsim.lms import build_lm, ollama_host, parse_spec, price, reason, redact
+from socialsim.lm_errors import reason, redact
+from socialsim.lms import build_lm, ollama_host, parse_spec, price
 
 KEY = "planted-secret-0123456789"
 

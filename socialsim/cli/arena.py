@@ -104,6 +104,7 @@ def _config(lms: ArenaLMs, options: ArenaOptions, before: ArenaSettings | None) 
     from programs.turn import ALL_NODES
     from socialsim.arenafolder import ArenaConfig
     from socialsim.cli.work import parse_nodes
+    from socialsim.lms import usual_shots
 
     if lms.models is None and before is None:
         raise UsageError(f"--models: name at least two, as in --models A=SPEC,B=SPEC ({options.out} holds no arena)")
@@ -111,8 +112,15 @@ def _config(lms: ArenaLMs, options: ArenaOptions, before: ArenaSettings | None) 
     seeker, judge = _speakers(lms, before)
     given = {name: getattr(options, name) for name in ("seed", "exchanges", "judges", "shots", "uncompiled")}
     given["nodes"] = None if options.nodes is None else parse_nodes(options.nodes)
-    local = any(spec.in_process for spec in (seeker, judge, *models.values()))
-    usual = {"seed": 0, "exchanges": LEAST, "judges": 1, "shots": 1 if local else 3, "uncompiled": False}
+    specs = (seeker, judge, *models.values())
+    local = any(spec.in_process for spec in specs)
+    usual = {
+        "seed": 0,
+        "exchanges": LEAST,
+        "judges": 1,
+        "shots": usual_shots([spec for spec in specs if spec.in_process] or specs),
+        "uncompiled": False,
+    }
     known: dict[str, Any] = before.model_dump() if before else usual | {"nodes": ALL_NODES}
     values = {name: known[name] if value is None else value for name, value in given.items()}
     if not LEAST <= values["exchanges"] <= MOST:

@@ -123,6 +123,7 @@ def compile(
     from socialsim.cli.compiling import execute
     from socialsim.compile.optimizers import Optimizer
     from socialsim.compile.session import CompileConfig
+    from socialsim.lms import usual_shots
 
     if optimizer not in list(Optimizer):
         raise UsageError(f"--optimizer {optimizer}: use {', '.join(Optimizer)}")
@@ -138,7 +139,7 @@ def compile(
         effort=effort.resolve(concurrency),
         weights=composite,
         samples=effort.samples,
-        shots=1 if local else 3,
+        shots=usual_shots([specs[task.role]]),
         max_cost=max_cost,
     )
     execute(task, config)

@@ -92,10 +92,10 @@ def evaluate(
     --encoder minilm --out runs/table3**
 
     A student writes in the format it was trained in; any other LM gets the supporter's prompt, which also says how far
-    the gold dialogue is. Both take the likeliest token each time unless the spec names a temperature. Only the reply is
-    scored, never the reasoning; an answer that cannot be used is an empty reply, scores 0 and is counted. A killed
-    evaluation goes on, and **socialsim evaluate --out DIR** shows the tables again without asking any model. More
-    models, tests and dialogues can be added to DIR later.
+    the gold dialogue is, and asks for an emoji only where most gold replies end with one. Both take the likeliest token
+    each time unless the spec names a temperature. Only the reply is scored, never the reasoning; an answer that cannot
+    be used is an empty reply, scores 0 and is counted. A killed evaluation goes on, and **socialsim evaluate --out
+    DIR** shows the tables again without asking any model. More models, tests and dialogues can be added to DIR later.
 
     Parameters
     ----------

@@ -60,7 +60,7 @@ SETTINGS_DEFAULT = SettingOptions()
 def register(app: cyclopts.App) -> None:
     """Add the commands."""
     group = cyclopts.Group("Distil", sort_key=5)
-    for command in (finetune, merge):
+    for command in (finetune, perplexity, merge):
         app.command(command, group=group)
 
 
@@ -180,6 +180,35 @@ def _report(console: Console, record: TrainingRecord, out: Path) -> None:
     if record.held_out:
         console.print(f"held-out perplexity {' → '.join(f'{value:.2f}' for value in record.held_out)}")
     console.print(f"student: {out}    use it: --supporter-lm student:{out}", soft_wrap=True)
+
+
+def perplexity(student: Path, /, *corpus: str) -> None:
+    """How well a student predicts the replies of a corpus it was not trained on, and how well its base does.
+
+    Example: **socialsim perplexity students/esconv esconv/test.jsonl**
+
+    Parameters
+    ----------
+    student
+        Folder of the student.
+    corpus
+        Corpus files, run folders, or demonstrations (also demonstrations:held_out).
+    """
+    from rich.console import Console
+
+    from finetune.base import needs
+    from socialsim.errors import UsageError
+
+    if not corpus:
+        raise UsageError("perplexity: name a held-out corpus after the student's folder")
+    needs()
+    from finetune.gain import measure
+    from finetune.merge import finished
+    from socialsim.finetuning import lessons_for
+    from socialsim.report.gain import gain_table
+
+    record = finished(student)
+    Console(highlight=False).print(gain_table(measure(student, record, lessons_for(record, corpus))))
 
 
 def merge(

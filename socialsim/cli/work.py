@@ -129,6 +129,7 @@ class _Job:
 
     def _config(self, inputs: Sequence[Path]) -> RunConfig:
         from programs.simulate import SimulationOptions
+        from socialsim.lms import usual_shots
         from socialsim.run import Mode, RunConfig
         from socialsim.schema import Role
 
@@ -138,7 +139,7 @@ class _Job:
         local = all(spec.in_process for spec in specs.values())
         by_lm, shots = self.posts.screen_by_lm, self.programs.shots
         if shots is None:
-            shots = 1 if local else 3
+            shots = usual_shots(specs.values())
         return RunConfig(
             out=self.work.out,
             lms=specs,

@@ -16,7 +16,8 @@ from dspy.utils import exceptions as kinds
 from dspy.utils.callback import BaseCallback
 
 from socialsim.journal import write_atomically
-from socialsim.lms import LMSpec, explain_lm_error
+from socialsim.lm_errors import explain_lm_error
+from socialsim.lms import LMSpec
 from socialsim.meter import Meter, add_up
 from socialsim.schema import Role, Usage
 

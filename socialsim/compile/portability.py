@@ -18,7 +18,8 @@ from socialsim.compile.evaluate import Evaluation, evaluate
 from socialsim.compile.task import Task
 from socialsim.doctor import bind_lm
 from socialsim.errors import LMError
-from socialsim.lms import LMSpec, explain_lm_error, price
+from socialsim.lm_errors import explain_lm_error
+from socialsim.lms import LMSpec, price
 from socialsim.meter import Meter
 from socialsim.schema import Usage
 

@@ -35,7 +35,8 @@ from socialsim.compile.task import Task
 from socialsim.doctor import bind_lm
 from socialsim.errors import LMError, LMSpecError
 from socialsim.journal import RunLock, write_atomically
-from socialsim.lms import LMSpec, explain_lm_error, price
+from socialsim.lm_errors import explain_lm_error
+from socialsim.lms import LMSpec, price
 from socialsim.meter import Meter
 from socialsim.runfolder import versions
 from socialsim.schema import Role

@@ -27,7 +27,7 @@ NODES_MARKED: Final = tuple((node.capitalize()[:2], node) for node in Node)
 
 def table3(test: str, found: ReplyTable) -> Table:
     """The seven metrics and NAvg of each model."""
-    caption = f"{found.dialogues:,} dialogues; NAvg: mean ratio to {found.reference}; the reply alone is scored"
+    caption = f"{_size(found)}; NAvg: mean ratio to {found.reference}; the reply alone is scored"
     table = _table(f"Table 3: {test}", caption, "", *COLUMNS, "NAvg")
     for name, row in found.rows.items():
         table.add_row(escape(name), *metric_cells(row))
@@ -42,7 +42,7 @@ def table4(found: ReplyTable, subsets: Mapping[str, Sequence[Node]]) -> Table:
         subsets: model to its nodes; other models are shown without marks.
     """
     nodes = ", ".join(f"{short} {node}" for short, node in NODES_MARKED)
-    caption = f"{nodes}\n{found.dialogues:,} dialogues; NAvg: mean ratio to {found.reference}"
+    caption = f"{nodes}\n{_size(found)}; NAvg: mean ratio to {found.reference}"
     other = [name for name in found.rows if name not in subsets]
     heads = [short for short, _ in NODES_MARKED]
     table = _table(
@@ -120,6 +120,10 @@ def node_marks(nodes: Sequence[Node]) -> list[str]:
 def metric_cells(row: Row) -> list[str]:
     """The seven metrics and NAvg; "-" for what there is not."""
     return [*(_cell(row.scores[name]) for name in COLUMNS), "-" if row.navg is None else f"{row.navg:.3f}"]
+
+
+def _size(found: ReplyTable) -> str:
+    return f"{found.dialogues:,} dialogue{'s' * (found.dialogues != 1)}"
 
 
 def _gain_rows(before: Row, after: Row, gain: Gain) -> Iterator[list[str]]:
