@@ -203,7 +203,7 @@ def forget_students() -> None:
     import sys
 
     if (module := sys.modules.get("finetune.student")) is not None:
-        module._loaded.cache_clear()
+        module.unload_students()
         gc.collect()
 
 
