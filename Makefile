@@ -27,8 +27,10 @@ types: $(VENV)/.full
 contracts: $(VENV)/.full
 	$(BIN)/lint-imports
 
+# Side by side, but for those that time the embedded model or keep every core busy.
 tests: $(VENV)/.full
-	$(BIN)/pytest
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto -m 'not embedded'
+	$(BIN)/pytest -m embedded
 
 # The light install has no torch; the full one has everything the tests need.
 $(VENV)/.light: pyproject.toml constraints.txt | $(BIN)/python

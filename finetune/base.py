@@ -23,15 +23,15 @@ RANDOM: Final = "random:llama-2-7b"  # the architecture with random weights, to 
 _VOCABULARY: Final = 49_152  # of the embedded tokenizer, which goes with them (Llama-2's has 32,000)
 
 
-def needs(extra: str = "train") -> None:
-    """Check that the packages of an extra are there.
+def needs(*more: str) -> None:
+    """Check that the packages a student needs are there, and ``more`` of the ``train`` extra.
 
     Raises:
         LMSpecError: naming the one that is missing.
     """
-    for name in ("torch", "transformers", "peft", "gguf"):
+    for name in ("torch", "transformers", "peft", "gguf", *more):
         if find_spec(name) is None:
-            raise LMSpecError(f"{name} is not installed; run: pip install 'socialsim[{extra}]'")
+            raise LMSpecError(f"{name} is not installed; run: pip install 'socialsim[train]'")
 
 
 def source(base: str) -> tuple[str, dict[str, str]]:
@@ -85,14 +85,13 @@ def load_model(base: str, precision: Precision = "auto", four_bit: bool = False)
     from transformers import AutoModelForCausalLM
     from transformers.utils.quantization_config import GgufConfig
 
+    bits = _four_bits(base) if four_bit else {}
     if base == RANDOM:
         return _random_llama(best_precision(precision))
     where, options = source(base)
-    settings: dict[str, Any] = {**options, "dtype": getattr(torch, best_precision(precision))}
+    settings: dict[str, Any] = {**options, "dtype": getattr(torch, best_precision(precision)), **bits}
     if options:
         settings["quantization_config"] = GgufConfig(gguf_file=options["gguf_file"], dequantize=True)
-    elif four_bit:
-        settings |= _four_bits(base)
     with quiet():
         model: PreTrainedModel = _loaded(base, AutoModelForCausalLM, where, **settings)
     model.config.quantization_config = None if options else getattr(model.config, "quantization_config", None)
@@ -129,6 +128,8 @@ def _four_bits(base: str) -> dict[str, Any]:
 
     if not torch.cuda.is_available():
         raise LMSpecError(f"base {base}: 4-bit weights need a CUDA GPU; leave out --four-bit")
+    if base == RANDOM or source(base)[1]:
+        raise LMSpecError(f"base {base}: only a hub id or a folder can be loaded in 4 bits; leave out --four-bit")
     if find_spec("bitsandbytes") is None:
         raise LMSpecError("bitsandbytes is not installed; run: pip install bitsandbytes")
     quantised = BitsAndBytesConfig(

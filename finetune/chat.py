@@ -74,6 +74,8 @@ class ChatFormat:
         if not whole.startswith(before):
             raise UsageError("the base's chat template rewrites what it is given; use --plain")
         written = whole[len(before) :]
+        if reply.strip() not in written:  # it would learn to write what nobody wrote
+            raise UsageError("the base's chat template rewrites replies; use --plain")
         end = written.rfind(self.tokenizer.eos_token)
         # A template may go on with a line break, which nobody has to learn.
         return written[: end + len(self.tokenizer.eos_token)] if end >= 0 else written + self.tokenizer.eos_token

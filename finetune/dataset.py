@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from finetune.chat import ChatFormat, Sample
 from finetune.format import Message, Variant, messages, target
 from finetune.tree import TokenTree, Trained, build_tree
-from socialsim.errors import UsageError
+from socialsim.errors import SocialSimError, UsageError
 from socialsim.schema import Dialogue, Speaker
 
 if TYPE_CHECKING:
@@ -127,9 +127,14 @@ def stored(make: Callable[[], Iterator[TokenTree]], folder: Path, digest: str) -
         make: gives the trees.
         folder: where the file goes.
         digest: changes whenever the trees would.
+
+    Raises:
+        SocialSimError: what ``make`` raises.
+        OSError: if the file cannot be written.
     """
     import datasets
     from datasets import Dataset, Features, List, Value
+    from datasets.exceptions import DatasetGenerationError
 
     datasets.disable_progress_bars()
     features: Any = Features({name: List(Value("int32")) for name in ("ids", "positions", "sources", "tokens")})
@@ -137,4 +142,9 @@ def stored(make: Callable[[], Iterator[TokenTree]], folder: Path, digest: str) -
     def rows() -> Iterator[dict[str, list[int]]]:
         yield from map(to_row, make())
 
-    return Dataset.from_generator(rows, features=features, cache_dir=str(folder), fingerprint=digest)
+    try:
+        return Dataset.from_generator(rows, features=features, cache_dir=str(folder), fingerprint=digest)
+    except DatasetGenerationError as error:  # what it hides is what a user can act on
+        if isinstance(error.__cause__, (SocialSimError, OSError, MemoryError)):
+            raise error.__cause__ from None
+        raise

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+from finetune.format import Variant
 from finetune.record import FILE, DataRecord, TrainingRecord, read_record
 from socialsim.errors import OutputError
 from socialsim.journal import RunLock
@@ -29,11 +30,13 @@ def held(out: Path) -> Iterator[None]:
     """Keep a second command out of a folder.
 
     Raises:
-        OutputError: if another process trains there, or it cannot be written.
+        OutputError: if it holds something else, another process trains there, or it cannot be written.
     """
     if not is_first():
         yield
         return
+    if out.is_dir() and not (out / FILE).exists() and any(file.name != _LOCK for file in out.iterdir()):
+        raise OutputError(f"{out} is not empty and holds no training; name another --out")
     with RunLock(out):
         yield
         if (record := read_record(out)) and record.finished:
@@ -44,18 +47,15 @@ def earlier_session(out: Path, record: TrainingRecord) -> TrainingRecord | None:
     """The record of an earlier session on the folder; one that came to nothing is forgotten.
 
     Raises:
-        OutputError: if the folder holds something else, or a training of other settings or data.
+        OutputError: if the folder holds a training of other settings or data.
     """
     before = read_record(out)
-    if not is_first():  # the first process decides; if it refuses, the launcher ends all of them
+    if before is None or not is_first():  # the first process decides; if it refuses, the launcher ends all of them
         return before
-    if before is None:
-        if out.is_dir() and any(file.name != _LOCK for file in out.iterdir()):
-            raise OutputError(f"{out} is not empty and holds no training; name another --out")
-    elif not before.finished and last_checkpoint(out) is None:
+    if not before.finished and last_checkpoint(out) is None:
         _forget(out)
         return None
-    elif differs := _difference(before, record):
+    if differs := _difference(before, record):
         raise OutputError(f"{out} was trained with other {differs}; name another --out")
     return before
 
@@ -104,6 +104,8 @@ def _key(part: Any) -> Any:
 
 
 def _both(old: Any, new: Any) -> str:
+    if isinstance(old, Variant) and isinstance(new, Variant) and old.name != new.name:
+        return f"{old.name}, now {new.name}"
     if isinstance(old, DataRecord) and isinstance(new, DataRecord):
         return f"{old.source}, now {new.source}" if old.source != new.source else f"the contents of {new.source}"
     if type(old) is not type(new) or not hasattr(old, "model_fields"):

@@ -17,6 +17,7 @@ from socialsim.schema import Node, Reasoning, Record, Speaker, Turn
 
 REPLY: Final = "[SUPPORTER'S REPLY]"
 _REPLY_TAG = re.compile(r"(?i)\[SUPPORTER['’]S REPLY\]")
+_REASONED = re.compile(r"(?i)\s*\[(?:SEEKER|SUPPORTER)")  # begins with a tag, or with what is left of one
 _NAMED: Final[dict[str, tuple[Node, ...]]] = {
     "response": (),
     "reasoning": tuple(Node),
@@ -135,7 +136,7 @@ def read_target(text: str, variant: Variant) -> Turn:
     head, *rest = _REPLY_TAG.split(text, maxsplit=1)
     if rest:
         thought, reply = head.strip(), rest[0].strip()
-    elif variant.nodes and head.lstrip().startswith("["):
+    elif variant.nodes and _REASONED.match(head):
         thought, reply = head.strip(), ""
     else:
         thought, reply = "", head.strip()

@@ -3,31 +3,31 @@
 from __future__ import annotations
 
 import json
-import shutil
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
+from safetensors import SafetensorError
+from torch.nn.functional import pad
 from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
-from finetune.base import Precision, best_precision, load_model, load_tokenizer
+from finetune.base import Precision, best_precision, load_model, load_tokenizer, quiet
 from finetune.chat import ChatFormat
 from finetune.dataset import Counted, Lesson, from_row, stored, trees
+from finetune.folder import CHECKPOINTS, TOKENS, clear, earlier_session, held, last_checkpoint, reached
 from finetune.likelihood import likelihoods, perplexity
 from finetune.packing import pack, reply_loss, use_packed_attention
-from finetune.record import DataRecord, TrainingRecord, read_record, versions, write_curve
+from finetune.record import DataRecord, TrainingRecord, versions, write_curve
 from finetune.settings import TrainingSettings
+from finetune.tree import TokenTree
 from socialsim.errors import OutputError, UsageError
-
-CHECKPOINTS: Final = "checkpoints"
-_DATA: Final = "tokens"
+from socialsim.journal import write_atomically
 
 
 @dataclass(frozen=True)
@@ -74,48 +74,29 @@ def train(task: Task) -> TrainingRecord:
     Raises:
         SocialSimError: in one line, where the base, the corpus, the folder or the memory does not do.
     """
-    before = _refuse_other(task)
-    if before and before.finished:
-        return before
-    try:
-        with _memory_told(task.record.settings), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of the libraries, about one another
+    with held(task.out):
+        before = earlier_session(task.out, task.record)
+        if before and before.finished:
+            return before
+        with _disk_told(task.out), _memory_told(task.record.settings), quiet():
             return _Training(task, before).execute()
+
+
+@contextmanager
+def _disk_told(out: Path) -> Iterator[None]:
+    """A disk that is full, or refuses, ends with what to do; torch and safetensors raise errors of their own for it."""
+    try:
+        yield
     except OSError as error:
-        raise OutputError(
-            f"{task.out}: {error.strerror or error}; make room, then run again: checkpoints are kept"
-        ) from error
+        raise OutputError(_disk(out, error.strerror or str(error))) from error
+    except (RuntimeError, SafetensorError) as error:
+        if not isinstance(error, SafetensorError) and "PytorchStreamWriter" not in str(error):
+            raise
+        raise OutputError(_disk(out, "a checkpoint could not be written")) from error
 
 
-def _refuse_other(task: Task) -> TrainingRecord | None:
-    """The record of an earlier session on the folder.
-
-    Raises:
-        OutputError: if the folder holds something else, or a training of other settings or data.
-    """
-    before = read_record(task.out)
-    if before is None:
-        if task.out.is_dir() and any(task.out.iterdir()):
-            raise OutputError(f"{task.out} is not empty and holds no training; name another --out")
-        return None
-    for name in ("settings", "variant", "roles", "plain", "data", "test"):
-        old, new = getattr(before, name), getattr(task.record, name)
-        if _key(old) != _key(new):
-            raise OutputError(f"{task.out} was trained with other {name} ({_difference(old, new)}); name another --out")
-    return before
-
-
-def _key(part: Any) -> Any:
-    return part.sha256 if isinstance(part, DataRecord) else part
-
-
-def _difference(old: Any, new: Any) -> str:
-    if isinstance(old, DataRecord) or isinstance(new, DataRecord) or old is None or new is None:
-        return f"{getattr(old, 'source', old)}, now {getattr(new, 'source', new)}"
-    if not hasattr(old, "model_fields"):
-        return f"{old}, now {new}"
-    name = next(name for name in type(old).model_fields if getattr(old, name) != getattr(new, name))
-    return f"{name} {getattr(old, name)}, now {getattr(new, name)}"
+def _disk(out: Path, reason: str) -> str:
+    return f"{out}: {reason}; make room, then run the same command again: finished checkpoints are kept"
 
 
 @contextmanager
@@ -124,7 +105,8 @@ def _memory_told(settings: TrainingSettings) -> Iterator[None]:
     try:
         yield
     except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-        full = isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "allocate memory" in str(error)
+        words = ("allocate memory", "ALLOC_FAILED")  # of the CPU's allocator, and of CUDA's libraries
+        full = isinstance(error, (torch.OutOfMemoryError, MemoryError)) or any(word in str(error) for word in words)
         if not full:
             raise
         ways = [f"--batch (now {settings.batch}; raise --accumulation as much)"] if settings.batch > 1 else []
@@ -142,6 +124,7 @@ class _Training:
         self.task, self.settings = task, task.record.settings
         self.started = time.monotonic()
         self.earlier = before.seconds if before else 0.0
+        self.measured = 0.0  # seconds spent on the held-out corpus
         self.precision = best_precision(self.settings.precision)
         self.rows: list[dict[str, Any]] = []
         self.tokenizer = load_tokenizer(self.settings.base)
@@ -150,6 +133,8 @@ class _Training:
 
     def execute(self) -> TrainingRecord:
         task = self.task
+        if self.first:
+            task.record.write(task.out)
         with self.args.main_process_first(desc="tokens"):
             data, counted = self._tokens(task.lessons, task.record.data)
         self.record = task.record.model_copy(
@@ -162,15 +147,16 @@ class _Training:
         )
         if self.first:
             self.record.write(task.out)
-        self.test = list(trees(task.test(), self.format, self.settings.cutoff)) if task.test and self.first else []
+        self.test = self._held_out_trees() if self.first else []
         model = adapted_base(self.settings, self.precision)
         trainer = self._trainer(model, data)
-        begin = _last_checkpoint(task.out / CHECKPOINTS)
+        begin = last_checkpoint(task.out)
         self._restore(begin)
         if self.test and not begin:
             self._note(0, 0.0, held_out=self._held_out(model))
+        self.measured = 0.0
         done = trainer.train(resume_from_checkpoint=str(begin) if begin else None)
-        return self._finish(trainer, done.metrics["train_runtime"], done.global_step)
+        return self._finish(trainer, done.metrics["train_runtime"] - self.measured, done.global_step)
 
     @property
     def first(self) -> bool:
@@ -178,7 +164,7 @@ class _Training:
         return bool(self.args.process_index == 0)
 
     def _tokens(self, lessons: Callable[[], Iterator[Lesson]], data: DataRecord) -> tuple[Any, Counted]:
-        counted, folder = Counted(), self.task.out / _DATA
+        counted, folder = Counted(), self.task.out / TOKENS
         made = stored(lambda: trees(lessons(), self.format, self.settings.cutoff, counted), folder, data.sha256[:32])
         counts = folder / "counts.json"
         if counted.dialogues:
@@ -192,8 +178,8 @@ class _Training:
             model=model,
             args=self.args,
             train_dataset=data,
-            data_collator=lambda rows: pack([from_row(row) for row in rows]),
-            compute_loss_func=reply_loss,
+            data_collator=_collated,
+            compute_loss_func=_loss,
             callbacks=[_Watch(self)],
         )
         for unwanted in (PrinterCallback, ProgressCallback):
@@ -205,13 +191,25 @@ class _Training:
         if "loss" in logs:
             self._note(state.global_step, state.epoch, logs["loss"], logs.get("learning_rate"))
 
-    def epoch_ended(self, state: Any, model: Any) -> None:
-        """Measure the held-out corpus."""
-        if self.test:
+    def measure(self, state: Any, model: Any) -> None:
+        """Measure the held-out corpus, once at a step."""
+        if self.test and not any(row["step"] == state.global_step and row["held_out"] for row in self.rows):
             self._note(state.global_step, state.epoch, held_out=self._held_out(model))
 
     def _held_out(self, model: Any) -> float | None:
-        return perplexity(likelihoods(model, self.test, self.settings.batch))
+        started = time.monotonic()
+        found = perplexity(likelihoods(model, self.test, self.settings.batch))
+        self.measured += time.monotonic() - started
+        return found
+
+    def _held_out_trees(self) -> list[TokenTree]:
+        if self.task.test is None or self.record.test is None:
+            return []
+        counted = Counted()
+        found = list(trees(self.task.test(), self.format, self.settings.cutoff, counted))
+        test = self.record.test.model_copy(update=vars(counted))
+        self.record = self.record.model_copy(update={"test": test})
+        return found
 
     def _note(
         self,
@@ -223,16 +221,15 @@ class _Training:
     ) -> None:
         row = {"step": step, "epoch": round(epoch, 4), "loss": loss, "learning_rate": rate, "held_out": held_out}
         self.rows.append(row)
-        (self.task.out / CHECKPOINTS).mkdir(parents=True, exist_ok=True)
         if self.first:
-            (self.task.out / CHECKPOINTS / "curve.json").write_text(json.dumps(self.rows))
+            (self.task.out / CHECKPOINTS).mkdir(parents=True, exist_ok=True)
+            write_atomically(self.task.out / CHECKPOINTS / "curve.json", json.dumps(self.rows))
 
     def _restore(self, checkpoint: Path | None) -> None:
         """Take over the curve of earlier sessions, up to the checkpoint."""
         file = self.task.out / CHECKPOINTS / "curve.json"
         if checkpoint and file.is_file():
-            reached = int(checkpoint.name.rpartition("-")[2])
-            self.rows = [row for row in json.loads(file.read_text()) if row["step"] <= reached]
+            self.rows = [row for row in json.loads(file.read_text()) if row["step"] <= reached(checkpoint)]
 
     def _finish(self, trainer: Trainer, seconds: float, steps: int) -> TrainingRecord:
         data, settings, out = self.record.data, self.settings, self.task.out
@@ -252,11 +249,12 @@ class _Training:
             }
         )
         if self.first:
+            for unwanted in ("training_args.bin", "README.md"):  # a pickle, and a form to fill in
+                (out / unwanted).unlink(missing_ok=True)
             self.tokenizer.save_pretrained(str(out))
             write_curve(out, self.rows)
             self.record.write(out)
-            for folder in (CHECKPOINTS, _DATA):
-                shutil.rmtree(out / folder, ignore_errors=True)
+            clear(out)
         return self.record
 
     begun = 0
@@ -266,10 +264,14 @@ class _Watch(TrainerCallback):
     def __init__(self, training: _Training) -> None:
         self.training = training
 
-    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+    def on_train_begin(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
         self.training.begun = state.global_step
+        if state.global_step and float(state.epoch).is_integer():  # killed between an epoch and its measurement
+            self.training.measure(state, model)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        # A checkpoint does not keep what the next row of the curve would add up; the last steps have a row, too.
+        control.should_log |= control.should_save or state.global_step >= state.max_steps
         if state.is_world_process_zero:
             losses = [row["loss"] for row in self.training.rows if row["loss"] is not None]
             self.training.task.on_step(Step(state.global_step, state.max_steps, losses[-1] if losses else None))
@@ -278,13 +280,23 @@ class _Watch(TrainerCallback):
         self.training.note(state, logs or {})
 
     def on_epoch_end(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
-        self.training.epoch_ended(state, model)
+        self.training.measure(state, model)
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         training = self.training
         if training.first:  # so that a killed session's time is counted, too
             spent = round(training.earlier + time.monotonic() - training.started, 1)
             training.record.model_copy(update={"seconds": spent}).write(training.task.out)
+
+
+def _collated(rows: list[dict[str, list[int]]]) -> dict[str, Any]:
+    """A step's inputs; Trainer takes the first label for one that is never predicted, and does not count it."""
+    batch = pack([from_row(row) for row in rows])
+    return batch | {"labels": pad(batch["labels"], (1, 0), value=-100)}
+
+
+def _loss(outputs: Any, labels: torch.Tensor, num_items_in_batch: int | torch.Tensor | None = None) -> torch.Tensor:
+    return reply_loss(outputs, labels[:, 1:], num_items_in_batch)
 
 
 def _arguments(settings: TrainingSettings, out: Path, precision: str) -> TrainingArguments:
@@ -302,6 +314,7 @@ def _arguments(settings: TrainingSettings, out: Path, precision: str) -> Trainin
         save_steps=0.05,
         save_total_limit=2,
         seed=settings.seed,
+        use_cpu=not torch.accelerator.is_available(),  # else a launcher's processes would not find one another
         fp16=precision == "float16" and torch.cuda.is_available(),
         gradient_checkpointing=settings.checkpointing,
         gradient_checkpointing_kwargs={"use_reentrant": False} if settings.checkpointing else None,
@@ -341,20 +354,6 @@ def adapted_base(settings: TrainingSettings, precision: Precision) -> PeftModel:
     )
     model.name_or_path = settings.base  # what the adapter's own files will name
     return get_peft_model(model, lora)
-
-
-def _last_checkpoint(folder: Path) -> Path | None:
-    """The newest checkpoint that was written to its end; Trainer writes its state last."""
-    found = sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]), reverse=True)
-    return next((path for path in found if _whole(path)), None)
-
-
-def _whole(checkpoint: Path) -> bool:
-    try:
-        json.loads((checkpoint / "trainer_state.json").read_text())
-    except (OSError, ValueError):
-        return False
-    return (checkpoint / "adapter_model.safetensors").is_file() and (checkpoint / "optimizer.pt").is_file()
 
 
 def device_name() -> str:

@@ -14,6 +14,7 @@ from finetune.dataset import Lesson, lesson
 from finetune.format import History, Variant
 from finetune.record import DataRecord, TrainingRecord, digest
 from finetune.settings import TrainingSettings
+from finetune.splits import content_key
 from socialsim.errors import InputError, UsageError
 from socialsim.journal import read_records
 from socialsim.resources import demonstrations, read_splits
@@ -102,8 +103,8 @@ def _data(sources: Sequence[str], dialogues: Sequence[Dialogue]) -> DataRecord:
 
 
 def _refuse_shared(corpus: Sequence[Dialogue], test: Sequence[Dialogue], wish: Wish) -> None:
-    known = {tuple(turn.text for turn in dialogue.turns) for dialogue in corpus}
-    shared = [dialogue.id for dialogue in test if tuple(turn.text for turn in dialogue.turns) in known]
+    known = {content_key(dialogue) for dialogue in corpus}
+    shared = [dialogue.id for dialogue in test if content_key(dialogue) in known]
     if shared:
         raise UsageError(
             f"--test {', '.join(wish.test)}: {len(shared)} of its dialogues are in the corpus, too "

@@ -114,22 +114,37 @@ def finetune(
     if not corpus:
         raise UsageError("finetune: name a corpus, such as a run folder, train.jsonl or demonstrations")
     chosen = preset_of(preset, **{field.name: getattr(settings, field.name) for field in fields(settings)})
-    needs()
-    from finetune.train import Task, train
+    needs("datasets", "accelerate", "matplotlib")
+    if out is None and not bench:
+        raise UsageError("finetune: name the student's folder with --out")
+    from finetune.folder import is_first
     from socialsim.finetuning import Wish, prepare
 
     record, lessons, held_out = prepare(Wish(corpus, test, variant, history, roles, plain, chosen))
-    console = Console(highlight=False)
+    console = Console(highlight=False, quiet=not is_first())
     if bench:
         from socialsim.report.speed import speed_table, training_speeds
 
         console.print(speed_table(*training_speeds(record, lessons(), bench)))
-        return
-    if out is None:
-        raise UsageError("finetune: name the student's folder with --out")
-    with _shown(console) as on_step:
-        done = train(Task(record, lessons, out, held_out, on_step))
-    _report(console, done, out)
+    elif out:
+        with _stoppable(console, out):
+            from finetune.train import Task, train
+
+            with _shown(console) as on_step:
+                done = train(Task(record, lessons, out, held_out, on_step))
+        _report(console, done, out)
+
+
+@contextmanager
+def _stoppable(console: Console, out: Path) -> Iterator[None]:
+    """Ctrl-C ends with how to go on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        console.print(
+            f"\nStopped. Run the same command again to go on from the last checkpoint in {out}.", soft_wrap=True
+        )
+        raise SystemExit(130) from None
 
 
 @contextmanager
