@@ -14,6 +14,7 @@ from finetune.format import Variant
 from finetune.record import FILE, DataRecord, TrainingRecord, read_record
 from socialsim.errors import OutputError
 from socialsim.journal import RunLock
+from socialsim.schema import Record
 
 CHECKPOINTS: Final = "checkpoints"
 TOKENS: Final = "tokens"
@@ -108,7 +109,7 @@ def _both(old: Any, new: Any) -> str:
         return f"{old.name}, now {new.name}"
     if isinstance(old, DataRecord) and isinstance(new, DataRecord):
         return f"{old.source}, now {new.source}" if old.source != new.source else f"the contents of {new.source}"
-    if type(old) is not type(new) or not hasattr(old, "model_fields"):
+    if type(old) is not type(new) or not isinstance(old, Record):
         return f"{_named(old)}, now {_named(new)}"
     name = next(name for name in type(old).model_fields if getattr(old, name) != getattr(new, name))
     return f"{name} {_named(getattr(old, name))}, now {_named(getattr(new, name))}"
@@ -118,4 +119,6 @@ def _named(value: Any) -> str:
     """As a user would write it."""
     if isinstance(value, tuple):
         return ",".join(map(str, value)) or "none"
+    if value is None:
+        return "none"
     return str(getattr(value, "source", None) or getattr(value, "name", None) or value)

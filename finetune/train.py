@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,7 +24,7 @@ from finetune.dataset import Counted, Lesson, from_row, stored, trees
 from finetune.folder import CHECKPOINTS, TOKENS, clear, earlier_session, held, last_checkpoint, reached
 from finetune.likelihood import likelihoods, perplexity
 from finetune.packing import pack, reply_loss, use_packed_attention
-from finetune.record import DataRecord, TrainingRecord, versions, write_curve
+from finetune.record import FILE, DataRecord, TrainingRecord, versions, write_curve
 from finetune.settings import TrainingSettings
 from finetune.tree import TokenTree
 from socialsim.errors import OutputError, UsageError
@@ -251,6 +252,7 @@ class _Training:
         if self.first:
             for unwanted in ("training_args.bin", "README.md"):  # a pickle, and a form to fill in
                 (out / unwanted).unlink(missing_ok=True)
+            shutil.copymode(out / FILE, out / "adapter_model.safetensors")  # safetensors lets nobody else read it
             self.tokenizer.save_pretrained(str(out))
             write_curve(out, self.rows)
             self.record.write(out)

@@ -88,7 +88,7 @@ def test_real_demonstrations_train_the_supporters_tokens_only(
 
 @FORMATS
 @given(said=st.text(st.characters(blacklist_categories=("C",)), min_size=1).map(str.strip).filter(bool))
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 def test_any_reply_is_trained_whole_after_the_prompt_it_is_generated_from(
     format: Callable[[], ChatFormat], said: str
 ) -> None:

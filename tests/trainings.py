@@ -86,9 +86,10 @@ def write_corpus(path: Path, made: Sequence[Dialogue]) -> Path:
 
 
 def command(corpus: object, base: Path, out: Path, *more: object, variant: str = "response") -> list[str]:
-    """Arguments of a training of a few steps: `more` comes last."""
-    usual = ["--base", base, "--preset", "cpu", "--precision", "float32", "--batch", 2, "--lr", 0.01, "--seed", 1]
-    return [str(one) for one in ("finetune", corpus, "--variant", variant, *usual, "--out", out, *more)]
+    """Arguments of a training of a few steps; ``more`` replaces what is usual."""
+    usual = {"--base": base, "--preset": "cpu", "--precision": "float32", "--batch": 2, "--lr": 0.01, "--seed": 1}
+    kept = [one for name, value in usual.items() if name not in more for one in (name, value)]
+    return [str(one) for one in ("finetune", corpus, "--variant", variant, *kept, "--out", out, *more)]
 
 
 def finetune(corpus: object, base: Path, out: Path, *more: object, variant: str = "response") -> Ended:

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from socialsim.errors import InputError
+from socialsim.formats.parquet import read_parquet_rows
 from socialsim.formats.rows import Row
 
 _BOM = b"\xef\xbb\xbf"
@@ -22,9 +23,9 @@ _MAX_CELL = 2**31 - 1  # characters; the csv module's own limit is 128 KiB
 
 
 def read_rows(path: Path) -> Iterator[Row]:
-    """Read the records of a JSON list, JSON Lines or CSV file.
+    """Read the records of a JSON list, JSON Lines, CSV or Parquet file.
 
-    The suffixes .json, .jsonl, .ndjson and .csv decide between JSON and CSV; for any other, a
+    The suffixes .json, .jsonl, .ndjson, .csv and .parquet decide between them; for any other, a
     file that begins with ``[`` or ``{`` is JSON. JSON Lines and CSV are streamed, a JSON list is
     loaded whole. Blank lines are no records.
 
@@ -33,6 +34,8 @@ def read_rows(path: Path) -> Iterator[Row]:
             for invalid JSON or CSV, or a list or table without records.
     """
     suffix = path.suffix.lower()
+    if suffix == ".parquet":
+        return read_parquet_rows(path)
     first = _first_character(path)
     if suffix in _JSON_SUFFIXES or (suffix != ".csv" and first in "[{"):
         return _list_rows(path) if first == "[" else _line_rows(path)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from finetune.corpora import read_corpus
 from socialsim.errors import InputError
 from socialsim.formats.parquet import read_parquet_rows
 from socialsim.formats.rows import Row
@@ -41,3 +42,9 @@ def test_what_is_no_table(tmp_path: Path) -> None:
     parquet.write_table(arrow.Table.from_pylist([], schema=schema), tmp_path / "empty.parquet")
     with pytest.raises(InputError, match="holds no records"):
         read_parquet_rows(tmp_path / "empty.parquet")
+
+
+def test_a_corpus_of_the_hub_is_read_as_it_comes(tmp_path: Path) -> None:
+    record, strategies = RECORDS["esconv hub"]
+    corpus = read_corpus(save(tmp_path / "train.parquet", [record]))
+    assert [str(choice) for turn in corpus[0].turns for choice in turn.strategies] == strategies
