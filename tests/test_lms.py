@@ -12,7 +12,7 @@ import pytest
 from socialsim import weights
 from socialsim.errors import LMSpecError
 from socialsim.lm_errors import reason, redact
-from socialsim.lms import build_lm, ollama_host, parse_spec, price
+from socialsim.lms import build_lm, ollama_host, parse_spec, price, usual_shots
 
 KEY = "planted-secret-0123456789"
 
@@ -241,3 +241,13 @@ def test_a_key_of_the_environment_and_a_password_in_an_address_are_redacted(monk
     monkeypatch.setenv("SOME_API_KEY", KEY)
     monkeypatch.setenv("OTHER_TOKEN", f"{KEY}-and-more")
     assert redact(f"{KEY} {KEY}-and-more http://me:pw@host/v1 sk-abcdefgh1") == "*** *** http://***@host/v1 ***"
+
+
+def test_prompts_get_three_examples_one_in_process_none_where_they_were_learnt(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    remote, plain, embedded = map(parse_spec, ("openai/gpt-4o-mini", "embedded:base", "embedded"))
+    monkeypatch.setattr("socialsim.resources.embedded_adapter", lambda: None)
+    assert [usual_shots([remote]), usual_shots([plain, remote]), usual_shots([plain, embedded])] == [3, 3, 1]
+    monkeypatch.setattr("socialsim.resources.embedded_adapter", lambda: tmp_path)
+    assert [usual_shots([embedded]), usual_shots([plain, embedded]), usual_shots([embedded, remote])] == [0, 1, 3]
