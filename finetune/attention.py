@@ -48,9 +48,14 @@ def packed_attention(
 
     Returns:
         Shape (1, n, heads, size), and no weights.
+
+    Raises:
+        ValueError: if the layer has sinks, which the kernel does not know.
     """
     if pieces is None:
         return sdpa_attention_forward(module, query, key, value, attention_mask, **options)
+    if options.get("s_aux") is not None:
+        raise ValueError("attention sinks cannot be packed")
     # Split, not sliced: the gradient of each slice would be as long as the whole sequence.
     queries, keys, values = (states.split([piece.size for piece in pieces], dim=2) for states in (query, key, value))
     done = []

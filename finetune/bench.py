@@ -1,8 +1,9 @@
 """How fast a student trains here, against the two loops that most code of this field is.
 
-All three see the same dialogues, base, adapter, precision and loss, and train the same reply tokens; only how many
-other tokens they compute differs. The padded loop has a dialogue a row and all replies of it trained; the reply loop
-has a reply with its history a row.
+All see the same dialogues, base, adapter, precision and loss, and train the same reply tokens; only how many other
+tokens they compute differs. The padded loop has a dialogue a row and all replies of it trained; the reply loop has a
+reply with its history a row. Where a reply is not what the next prompt holds (``reasoning``), no single row of a
+dialogue trains the same, and that loop is left out.
 """
 
 from __future__ import annotations
@@ -49,11 +50,11 @@ class Speed(NamedTuple):
 def benchmark(
     model: PreTrainedModel, dialogues: Sequence[Sequence[Sample]], batch: int, repeats: int = 3
 ) -> list[Speed]:
-    """Measure the three loops in turn, ``repeats`` times; the best time of each counts.
+    """Measure the loops in turn, ``repeats`` times; the best time of each counts.
 
     Args:
         model: an adapted model that `use_packed_attention` was called for.
-        dialogues: the samples of each, in order; only the first of a chain's samples may differ from its tree.
+        dialogues: the samples of each, in order.
         batch: dialogues (or replies) a step.
         repeats: rounds; the first one also warms up.
     """
@@ -65,6 +66,8 @@ def benchmark(
         "padded, a dialogue a row": lambda: _add(_padded(model, [_whole(one) for one in group]) for group in groups),
         "padded, a reply a row": lambda: _add(_padded(model, [_one(one) for one in group]) for group in reply_groups),
     }
+    if not all(map(_chain, dialogues)):
+        del loops["padded, a dialogue a row"]
     model.train()
     found: dict[str, tuple[float, _Work]] = {}
     for _ in range(repeats):
@@ -104,6 +107,11 @@ def _packed(model: PreTrainedModel, group: Sequence[Sequence[Sample]]) -> _Work:
 class _Row(NamedTuple):
     ids: tuple[int, ...]
     trained: frozenset[int]  # places of the tokens to be predicted
+
+
+def _chain(samples: Sequence[Sample]) -> bool:
+    """Whether each sample is a beginning of the last one."""
+    return all(sample.ids == samples[-1].ids[: len(sample.ids)] for sample in samples)
 
 
 def _whole(samples: Sequence[Sample]) -> _Row:

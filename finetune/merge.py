@@ -6,11 +6,12 @@ import shutil
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from peft import PeftModel
+from safetensors import SafetensorError
 
 from finetune.base import load_model, load_tokenizer, quiet
 from finetune.gguf_adapter import write_gguf_adapter
 from finetune.record import FILE, TrainingRecord, read_record
+from finetune.student import adapted, find_student
 from socialsim.errors import InputError, OutputError
 
 
@@ -26,25 +27,30 @@ def merge_student(student: Path, out: Path) -> Path:
 
     Raises:
         InputError: if the folder is no finished student.
+        LMSpecError: if its base cannot be had, or its adapter belongs to another one.
         OutputError: if ``out`` holds something, or cannot be written.
     """
     record = finished(student)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise OutputError(f"{out} is not empty; name another --out")
+    source = find_student(str(student))
     model = load_model(record.settings.base, record.precision or "auto")  # type: ignore[arg-type]
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         # Written beside it and moved: a folder of this name is always whole.
         with TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as spare, quiet():
             whole = Path(spare) / "model"
-            PeftModel.from_pretrained(model, str(student)).merge_and_unload().save_pretrained(whole)
+            adapted(str(student), source, model, four_bit=False).save_pretrained(whole)
             load_tokenizer(record.settings.base).save_pretrained(whole)
             shutil.copy(student / FILE, whole / FILE)
+            for file in whole.glob("*.safetensors"):  # which safetensors lets nobody else read
+                shutil.copymode(whole / "config.json", file)
             if out.exists():
                 out.rmdir()
             whole.replace(out)
-    except OSError as error:
-        raise OutputError(f"{out}: {error.strerror or error}; make room or name another --out") from error
+    except (OSError, SafetensorError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise OutputError(f"{out}: {reason}; make room or name another --out") from error
     return out
 
 

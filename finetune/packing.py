@@ -12,10 +12,11 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.masking_utils import sdpa_mask
 
 from finetune.attention import Piece, packed_attention
-from finetune.tree import TokenTree
+from finetune.chat import Sample
+from finetune.tree import TokenTree, build_tree
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel
+    from transformers import PretrainedConfig, PreTrainedModel
 
 PACKED: Final = "socialsim_packed"
 
@@ -56,6 +57,49 @@ def use_packed_attention(model: PreTrainedModel) -> None:
     AttentionInterface.register(PACKED, packed_attention)
     AttentionMaskInterface.register(PACKED, sdpa_mask)
     model.set_attn_implementation(PACKED)
+
+
+def attention_window(config: PretrainedConfig) -> int | None:
+    """How many tokens back a model's layers look where some do not look at all: packed attention has no window."""
+    text = config.get_text_config()
+    window, kinds = getattr(text, "sliding_window", None), getattr(text, "layer_types", None)
+    used = any("sliding" in kind for kind in kinds) if kinds else getattr(text, "use_sliding_window", True)
+    return window if window and used else None
+
+
+def packs_alike(model: PreTrainedModel) -> bool:
+    """Call `use_packed_attention`; whether the model then predicts what it predicted without.
+
+    Some models compute attention in a way of their own, with sinks or capped scores, or let nobody else do it.
+    """
+    dialogues = [[Sample((5, 6, 9, 9), 2), Sample((5, 6, 7, 8, 9), 3)], [Sample((8, 7, 6, 5), 1)]]
+    try:
+        with torch.no_grad():
+            alone = torch.cat([_alone(model, sample) for samples in dialogues for sample in samples])
+            use_packed_attention(model)
+            packed = _together(model, dialogues)
+    except (TypeError, ValueError):
+        return False
+    # The order differs, what is predicted does not; half precision is good for two digits.
+    apart = (alone.sort().values - packed.sort().values).norm()
+    return model.config._attn_implementation == PACKED and bool(apart < 0.03 * alone.norm())
+
+
+def _alone(model: PreTrainedModel, sample: Sample) -> torch.Tensor:
+    logits = model(input_ids=torch.tensor([sample.ids], device=model.device), use_cache=False).logits
+    return _chosen(logits[0, sample.start - 1 : -1], torch.tensor(sample.ids[sample.start :]))
+
+
+def _together(model: PreTrainedModel, dialogues: Sequence[Sequence[Sample]]) -> torch.Tensor:
+    batch = pack([build_tree(samples) for samples in dialogues])
+    inputs = {name: one.to(model.device) if hasattr(one, "to") else one for name, one in batch.items()}
+    labels = inputs.pop("labels")[0]
+    return _chosen(model(**inputs, use_cache=False).logits[0], labels)
+
+
+def _chosen(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Log-likelihoods of labels, shape (n,)."""
+    return -cross_entropy(logits.float(), labels.to(logits.device), reduction="none")
 
 
 def reply_loss(

@@ -240,7 +240,7 @@ def _loaded(where: str, source: Source, places: int, precision: Any) -> Student:
     four_bit = source.four_bit and torch.cuda.is_available()
     try:
         model = load_model(source.base, precision, four_bit)
-        model = _adapted(where, source, model, four_bit) if source.adapter else model
+        model = adapted(where, source, model, four_bit) if source.adapter else model
         tokenizer = load_tokenizer(source.base)
     except SocialSimError as error:
         raise LMSpecError(f"student:{where}: {error}") from error
@@ -249,7 +249,12 @@ def _loaded(where: str, source: Source, places: int, precision: Any) -> Student:
     return Student(source, model, tokenizer, places)
 
 
-def _adapted(where: str, source: Source, model: PreTrainedModel, four_bit: bool) -> PreTrainedModel:
+def adapted(where: str, source: Source, model: PreTrainedModel, four_bit: bool) -> PreTrainedModel:
+    """A base with a student's adapter, merged where the base is not in 4 bits.
+
+    Raises:
+        LMSpecError: if the adapter belongs to another base.
+    """
     from peft import PeftModel
     from peft.utils import get_peft_model_state_dict
     from safetensors import safe_open

@@ -23,7 +23,7 @@ from finetune.chat import ChatFormat
 from finetune.dataset import Counted, Lesson, from_row, stored, trees
 from finetune.folder import CHECKPOINTS, TOKENS, clear, earlier_session, held, last_checkpoint, reached
 from finetune.likelihood import likelihoods, perplexity
-from finetune.packing import pack, reply_loss, use_packed_attention
+from finetune.packing import attention_window, pack, packs_alike, reply_loss
 from finetune.record import FILE, DataRecord, TrainingRecord, versions, write_curve
 from finetune.settings import TrainingSettings
 from finetune.tree import TokenTree
@@ -91,9 +91,10 @@ def _disk_told(out: Path) -> Iterator[None]:
     except OSError as error:
         raise OutputError(_disk(out, error.strerror or str(error))) from error
     except (RuntimeError, SafetensorError) as error:
-        if not isinstance(error, SafetensorError) and "PytorchStreamWriter" not in str(error):
+        words = ("PytorchStreamWriter", "inline_container", "iostream error")  # of torch's writer of files
+        if not isinstance(error, SafetensorError) and not any(word in str(error) for word in words):
             raise
-        raise OutputError(_disk(out, "a checkpoint could not be written")) from error
+        raise OutputError(_disk(out, "a checkpoint could not be written, the disk may be full")) from error
 
 
 def _disk(out: Path, reason: str) -> str:
@@ -337,13 +338,22 @@ def adapted_base(settings: TrainingSettings, precision: Precision) -> PeftModel:
 
     Raises:
         LMSpecError: if the base cannot be loaded.
-        UsageError: if it lacks a layer that is to be adapted.
+        UsageError: if it lacks a layer that is to be adapted, or its attention cannot be packed.
     """
     model = load_model(settings.base, precision, settings.four_bit)
     names = {name.rpartition(".")[2] for name, _ in model.named_modules()}
     if missing := [name for name in settings.targets if name not in names]:
         raise UsageError(f"base {settings.base} has no layer {', '.join(missing)}; name its layers with --targets")
-    use_packed_attention(model)
+    if not packs_alike(model):
+        raise UsageError(
+            f"base {settings.base} is a {model.config.model_type}, which computes attention in a way of its own that "
+            "cannot be packed; use another base"
+        )
+    window = attention_window(model.config)
+    if window and window < settings.cutoff:
+        raise UsageError(
+            f"--cutoff {settings.cutoff}: base {settings.base} sees its last {window} tokens only; lower it to {window}"
+        )
     if settings.checkpointing:
         model.enable_input_require_grads()
     torch.manual_seed(settings.seed)

@@ -16,7 +16,7 @@ from tests import samples
 REASONING = Variant.parse("reasoning")
 # Prose of any script and mark; brackets make tags, of which what a person writes is held not to be one.
 PROSE = (
-    st.text(st.characters(blacklist_characters="[]()", blacklist_categories=("C", "Z")) | st.just(" "), min_size=1)
+    st.text(st.characters(exclude_characters="[]()", exclude_categories=["C", "Z"]) | st.just(" "), min_size=1)
     .map(str.strip)
     .filter(bool)
 )
@@ -114,7 +114,7 @@ def test_a_subset_holds_its_nodes_and_no_other(reasoning: Reasoning, nodes: set[
     assert lacking(_turn("Hello.", reasoning), variant) == ()
 
 
-@given(st.text(st.characters(blacklist_categories=("Cs",)), min_size=1).map(lambda text: f"[SEEKER'S SITUATION]{text}"))
+@given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1).map(lambda text: f"[SEEKER'S SITUATION]{text}"))
 def test_imported_reasoning_is_kept_to_the_letter(raw: str) -> None:
     raw = raw.strip()
     written = target(_turn("I see.", parse_reasoning(raw)), REASONING)

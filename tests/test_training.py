@@ -209,3 +209,39 @@ def test_half_precision_trains_too(base: Path, corpus: Path, tmp_path: Path) -> 
     assert finetune(corpus, base, tmp_path / "s", "--precision", "bfloat16", "--epochs", 2).code == 0
     assert record_of(tmp_path / "s").precision == "bfloat16"
     assert all(float(weight.abs().sum()) > 0 for weight in adapter(tmp_path / "s").values())
+
+
+# ---------------------------------------------------------------- bases of other families
+
+SIZES: dict[str, Any] = {
+    "vocab_size": 64,
+    "hidden_size": 64,
+    "intermediate_size": 128,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+}
+
+
+@pytest.mark.parametrize(
+    ("family", "more", "alike"),
+    [
+        ("Qwen3Config", {"num_key_value_heads": 2, "head_dim": 16}, True),
+        ("GemmaConfig", {"num_key_value_heads": 2, "head_dim": 16}, True),
+        ("GPTNeoXConfig", {}, True),
+        ("GptOssConfig", {"num_key_value_heads": 2, "head_dim": 16, "num_local_experts": 4}, False),  # sinks
+        ("Gemma2Config", {"num_key_value_heads": 2, "head_dim": 16}, False),  # capped scores
+        ("BloomConfig", {}, False),  # attention of its own
+    ],
+)
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_family_that_cannot_be_packed_is_told_from_those_that_can(
+    family: str, more: dict[str, Any], alike: bool, precision: str
+) -> None:
+    import torch
+    import transformers
+
+    from finetune.packing import packs_alike
+
+    torch.manual_seed(0)
+    model = transformers.AutoModelForCausalLM.from_config(getattr(transformers, family)(**SIZES, **more))
+    assert packs_alike(model.to(getattr(torch, precision)).eval()) is alike

@@ -19,7 +19,7 @@ from finetune.record import TrainingRecord
 from finetune.settings import preset
 from socialsim.finetuning import Wish, prepare
 from tests import students, trainings
-from tests.command import ROOT, start
+from tests.command import ROOT, socialsim, start
 from tests.trainings import command, dialogues, finetune, record_of, write_corpus
 
 for needed in ("peft", "datasets", "accelerate", "matplotlib"):
@@ -58,7 +58,7 @@ def given(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
 def whole(given: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The student of a training that was left alone."""
     out = tmp_path_factory.mktemp("whole") / "s"
-    assert trainings.socialsim(*given.arguments(out)).code == 0
+    assert socialsim(*given.arguments(out)).code == 0
     return out
 
 
@@ -98,17 +98,19 @@ def assert_same(out: Path, whole: Path) -> None:
 
     one, other = (load_file(folder / "adapter_model.safetensors") for folder in (out, whole))
     torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-4)
-    assert _rows(out) == [
-        [pytest.approx(float(value), rel=1e-4, abs=1e-9) if value != "" else "" for value in row] for row in _rows(whole)
-    ]
+    assert _rows(out) == [[value if value is None else _near(value) for value in row] for row in _rows(whole)]
     assert {file.name for file in out.iterdir()} == {file.name for file in whole.iterdir()}
     assert record_of(out).held_out == pytest.approx(record_of(whole).held_out, rel=1e-4)
     assert record_of(out).steps == record_of(whole).steps == 24
 
 
-def _rows(out: Path) -> list[list[Any]]:
+def _near(value: float) -> Any:
+    return pytest.approx(value, rel=1e-4, abs=1e-9)
+
+
+def _rows(out: Path) -> list[list[float | None]]:
     rows = [line.split(",") for line in (out / "loss.csv").read_text().splitlines()[1:]]
-    return [[float(value) if value else "" for value in row] for row in rows]
+    return [[float(value) if value else None for value in row] for row in rows]
 
 
 # ---------------------------------------------------------------- killed and stopped, in a process of its own
@@ -136,7 +138,7 @@ def test_killed_it_goes_on_from_its_checkpoint_and_ends_as_if_nothing_had_been(
     child.communicate()
     spent = record_of(out).seconds
     assert not record_of(out).finished
-    ended = trainings.socialsim(*given.arguments(out))
+    ended = socialsim(*given.arguments(out))
     assert (ended.code, ended.err) == (0, "")
     shown = [int(line.split()[1].split("/")[0]) for line in ended.out.splitlines() if line.startswith("steps: ")]
     assert step < shown[0]
@@ -159,10 +161,13 @@ def test_ctrl_c_says_how_to_go_on(given: Corpus, tmp_path: Path) -> None:
 @pytest.mark.timeout(200)
 def test_two_processes_of_a_launcher_share_the_work(given: Corpus, tmp_path: Path) -> None:
     """Two processes with a dialogue each a step are one process with two steps added up."""
-    more = [given.train, given.base, tmp_path / "two", "--test", given.test, "--batch", 1]
+
+    def arguments(out: Path, *more: object) -> list[str]:
+        return command(given.train, given.base, out, "--test", given.test, "--batch", 1, *more)
+
     launched = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "-m", "socialsim"]
     done = subprocess.run(
-        [*launched, *command(*more)],  # type: ignore[arg-type]
+        [*launched, *arguments(tmp_path / "two")],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         text=True,
         capture_output=True,
@@ -171,8 +176,7 @@ def test_two_processes_of_a_launcher_share_the_work(given: Corpus, tmp_path: Pat
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("student: ") == 1
-    more[2] = tmp_path / "one"
-    assert trainings.socialsim(*command(*more, "--accumulation", 2)).code == 0  # type: ignore[arg-type]
+    assert socialsim(*arguments(tmp_path / "one", "--accumulation", 2)).code == 0
     two, one = record_of(tmp_path / "two"), record_of(tmp_path / "one")
     assert (two.steps, two.data) == (4, one.data)
     assert two.held_out == pytest.approx(one.held_out, rel=1e-4)
@@ -183,9 +187,7 @@ def test_two_processes_of_a_launcher_share_the_work(given: Corpus, tmp_path: Pat
 
 
 @pytest.mark.parametrize("step", [5, 6, 24])
-def test_stopped_anywhere_it_ends_as_if_nothing_had_been(
-    given: Corpus, whole: Path, tmp_path: Path, step: int
-) -> None:
+def test_stopped_anywhere_it_ends_as_if_nothing_had_been(given: Corpus, whole: Path, tmp_path: Path, step: int) -> None:
     left = stopped(given, tmp_path / "s", step)
     assert left == [f"checkpoint-{n}" for n in range((step - 1) // 2 * 2 - 2, step, 2)]
     assert session(given, tmp_path / "s").finished
@@ -202,14 +204,13 @@ def test_stopped_twice_and_before_any_checkpoint(given: Corpus, whole: Path, tmp
 def test_killed_after_the_last_step_only_the_end_is_made_up_for(
     given: Corpus, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import finetune.train
-
     def killed(*_: object) -> None:
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(finetune.train, "write_curve", killed)
-        session(given, tmp_path / "s")
+    with monkeypatch.context() as patch:
+        patch.setattr("finetune.train.write_curve", killed)
+        with pytest.raises(KeyboardInterrupt):
+            session(given, tmp_path / "s")
     record = session(given, tmp_path / "s")
     assert record.finished
     assert record.tokens_per_second is None  # nothing was trained in this session
@@ -219,9 +220,9 @@ def test_killed_after_the_last_step_only_the_end_is_made_up_for(
 def test_killed_between_an_epoch_and_its_measurement(
     given: Corpus, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import finetune.train
+    from finetune.likelihood import likelihoods
 
-    likelihoods, calls = finetune.train.likelihoods, []
+    calls = []
 
     def killed(*arguments: Any) -> Any:
         calls.append(1)
@@ -229,9 +230,10 @@ def test_killed_between_an_epoch_and_its_measurement(
             raise KeyboardInterrupt
         return likelihoods(*arguments)
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(finetune.train, "likelihoods", killed)
-        session(given, tmp_path / "s")
+    with monkeypatch.context() as patch:
+        patch.setattr("finetune.train.likelihoods", killed)
+        with pytest.raises(KeyboardInterrupt):
+            session(given, tmp_path / "s")
     assert checkpoints(tmp_path / "s")[-1] == "checkpoint-8"
     assert session(given, tmp_path / "s").finished
     assert_same(tmp_path / "s", whole)
@@ -275,7 +277,7 @@ def test_without_any_whole_checkpoint_it_begins_again(given: Corpus, whole: Path
 def test_a_finished_student_is_left_as_it_is(given: Corpus, whole: Path, tmp_path: Path) -> None:
     out = shutil.copytree(whole, tmp_path / "s")
     before = {file.name: (file.read_bytes(), file.stat().st_mtime_ns) for file in out.iterdir()}
-    ended = trainings.socialsim(*given.arguments(out))
+    ended = socialsim(*given.arguments(out))
     assert (ended.code, ended.err) == (0, "")
     assert "24 steps" in ended.out
     assert {file.name: (file.read_bytes(), file.stat().st_mtime_ns) for file in out.iterdir()} == before
@@ -292,10 +294,8 @@ OTHER: list[tuple[list[object], str]] = [
 
 
 @pytest.mark.parametrize(("more", "said"), OTHER)
-def test_other_settings_are_refused_and_named(
-    given: Corpus, whole: Path, more: list[object], said: str
-) -> None:
-    ended = trainings.socialsim(*given.arguments(whole, *more))
+def test_other_settings_are_refused_and_named(given: Corpus, whole: Path, more: list[object], said: str) -> None:
+    ended = socialsim(*given.arguments(whole, *more))
     assert ended.problem == f"{whole} was trained with {said}; name another --out"
 
 
@@ -314,7 +314,7 @@ def test_another_variant_or_corpus_is_refused_and_named(given: Corpus, whole: Pa
 
 def test_an_unfinished_training_is_kept_from_other_settings_too(given: Corpus, tmp_path: Path) -> None:
     stopped(given, tmp_path / "s", 7)
-    ended = trainings.socialsim(*given.arguments(tmp_path / "s", "--seed", 5))
+    ended = socialsim(*given.arguments(tmp_path / "s", "--seed", 5))
     assert "other settings (seed 1, now 5)" in ended.problem
     assert checkpoints(tmp_path / "s") == ["checkpoint-4", "checkpoint-6"]
 
@@ -322,7 +322,7 @@ def test_an_unfinished_training_is_kept_from_other_settings_too(given: Corpus, t
 def test_a_folder_of_something_else_is_refused_and_not_touched(given: Corpus, tmp_path: Path) -> None:
     (tmp_path / "s").mkdir()
     (tmp_path / "s" / "thesis.tex").write_text("mine")
-    ended = trainings.socialsim(*given.arguments(tmp_path / "s"))
+    ended = socialsim(*given.arguments(tmp_path / "s"))
     assert ended.problem == f"{tmp_path / 's'} is not empty and holds no training; name another --out"
     assert [file.name for file in (tmp_path / "s").iterdir()] == ["thesis.tex"]
 
@@ -331,12 +331,12 @@ def test_a_record_of_another_version_is_refused(given: Corpus, whole: Path, tmp_
     out = shutil.copytree(whole, tmp_path / "s")
     record = json.loads((out / "training.json").read_text())
     (out / "training.json").write_text(json.dumps(record | {"moon": "full"}))
-    assert "training.json: not a training record of this version" in trainings.socialsim(*given.arguments(out)).problem
+    assert "training.json: not a training record of this version" in socialsim(*given.arguments(out)).problem
 
 
 def test_a_second_command_on_the_folder_is_refused(given: Corpus, tmp_path: Path) -> None:
     from socialsim.journal import RunLock
 
     with RunLock(tmp_path / "s"):
-        ended = trainings.socialsim(*given.arguments(tmp_path / "s"))
+        ended = socialsim(*given.arguments(tmp_path / "s"))
     assert ended.problem == f"{tmp_path / 's'} is in use by process {os.getpid()}; wait until it ends"

@@ -141,9 +141,7 @@ def _stoppable(console: Console, out: Path) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        console.print(
-            f"\nStopped. Run the same command again to go on from the last checkpoint in {out}.", soft_wrap=True
-        )
+        console.print(f"\nStopped. Run the same command again to go on in {out}.", soft_wrap=True)
         raise SystemExit(130) from None
 
 
