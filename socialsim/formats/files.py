@@ -1,7 +1,7 @@
 """The records of a JSON list, a JSON Lines file or a CSV table.
 
-The only code of the package that opens an input file, Parquet tables aside (`parquet`). Every problem of a file becomes an
-`InputError` of one line that names the file, the line where one is known, and what to do.
+The only code of the package that opens an input file, Parquet tables aside (`parquet`). Every problem of a
+file becomes an `InputError` of one line that names the file, the line where one is known, and what to do.
 """
 
 from __future__ import annotations
