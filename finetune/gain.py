@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from peft import PeftModel
 
 from finetune.base import load_model, load_tokenizer
@@ -41,6 +42,8 @@ def measure(folder: Path, record: TrainingRecord, lessons: Iterable[Lesson]) -> 
     format = ChatFormat(load_tokenizer(record.settings.base), record.plain)
     made = list(trees(given, format, record.settings.cutoff))
     model = load_model(record.settings.base, record.settings.precision)
+    if torch.cuda.is_available():
+        model = model.to("cuda")  # type: ignore[arg-type]
     use_packed_attention(model)
     student = PeftModel.from_pretrained(model, str(folder))
     after = likelihoods(student, made)

@@ -27,7 +27,7 @@ LEAST = 8  # exchanges of a conversation in the paper's interactive evaluation
 MOST = 20
 FEW = 10  # personas; resampling so few underrates how much others would differ
 _NAME = re.compile(r"[^=/:?#\s][^=/:?#]*")  # a spec has one of these signs before its first "="
-GROUP = cyclopts.Group("Compare models", sort_key=4)
+GROUP = cyclopts.Group("Compare models", sort_key=6)
 
 
 @Parameter(name="*", group=LMS)

@@ -12,6 +12,8 @@ import cyclopts
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
+from socialsim.cli.split import TRAINING
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -59,9 +61,8 @@ SETTINGS_DEFAULT = SettingOptions()
 
 def register(app: cyclopts.App) -> None:
     """Add the commands."""
-    group = cyclopts.Group("Distil", sort_key=5)
     for command in (finetune, perplexity, merge):
-        app.command(command, group=group)
+        app.command(command, group=TRAINING)
 
 
 def finetune(

@@ -11,7 +11,7 @@ LM_DEFAULT = LMOptions()
 
 def register(app: cyclopts.App) -> None:
     """Add the command."""
-    app.command(lms, group=cyclopts.Group("LMs", sort_key=5))
+    app.command(lms, group=cyclopts.Group("LMs", sort_key=7))
 
 
 def lms(*, pull: bool = False, check: bool = True, lms: LMOptions = LM_DEFAULT) -> None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from finetune.splits import Side, SideSize
 
-TRAINING = cyclopts.Group("Train a student", sort_key=4)
+TRAINING = cyclopts.Group("Distil", sort_key=5)
 
 
 def register(app: cyclopts.App) -> None:
