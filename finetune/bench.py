@@ -48,7 +48,7 @@ class Speed(NamedTuple):
 
 
 def benchmark(
-    model: PreTrainedModel, dialogues: Sequence[Sequence[Sample]], batch: int, repeats: int = 3
+    model: PreTrainedModel, dialogues: Sequence[Sequence[Sample]], batch: int, repeats: int = 2
 ) -> list[Speed]:
     """Measure the loops in turn, ``repeats`` times; the best time of each counts.
 

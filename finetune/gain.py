@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from peft import PeftModel
 
-from finetune.base import load_model, load_tokenizer
+from finetune.base import load_model, load_tokenizer, quiet
 from finetune.chat import ChatFormat
 from finetune.dataset import Lesson, trees
 from finetune.likelihood import Likelihood, likelihoods
@@ -46,7 +46,8 @@ def measure(folder: Path, record: TrainingRecord, lessons: Iterable[Lesson]) -> 
         model = model.to("cuda")  # type: ignore[arg-type]
     use_packed_attention(model)
     student = PeftModel.from_pretrained(model, str(folder))
-    after = likelihoods(student, made)
-    with student.disable_adapter():
-        before = likelihoods(student, made)
+    with quiet():
+        after = likelihoods(student, made)
+        with student.disable_adapter():
+            before = likelihoods(student, made)
     return Gain(tuple(one.id for one in given), tuple(before), tuple(after))

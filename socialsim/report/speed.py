@@ -28,12 +28,11 @@ def training_speeds(record: TrainingRecord, lessons: Iterator[Lesson], count: in
     """
     settings = record.settings
     format, precision = ChatFormat(load_tokenizer(settings.base), record.plain), best_precision(settings.precision)
-    with quiet():
-        model = adapted_base(settings, precision)
     chosen = [[format.sample(list(chat), reply) for chat, reply in one.replies] for one in islice(lessons, count)]
     weights = " (random weights)" if settings.base == RANDOM else ""
     about = f"{settings.base}{weights}, {len(chosen)} dialogues, {settings.batch} a step, {precision}, {device_name()}"
-    return benchmark(model, chosen, settings.batch), about
+    with quiet():
+        return benchmark(adapted_base(settings, precision), chosen, settings.batch), about
 
 
 def speed_table(speeds: Sequence[Speed], about: str) -> Table:
