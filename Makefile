@@ -11,6 +11,9 @@ demo: $(VENV)/.light
 	$(BIN)/socialsim run --limit 2 --out $(RUN)
 	$(BIN)/socialsim show $(RUN) --turns 8
 	$(BIN)/socialsim stats $(RUN)
+	@echo "The same model without the adapter that was trained on the authored demonstrations:"
+	$(BIN)/socialsim run --limit 1 --lm embedded:base --out $(RUN)-base
+	$(BIN)/socialsim show $(RUN)-base --turns 4
 	@echo "The whole dialogue: $(BIN)/socialsim show $(RUN)    Files: $(RUN)/"
 
 test: $(VENV)/.full check tests

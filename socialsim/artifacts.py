@@ -17,8 +17,8 @@ from pydantic import BaseModel, ValidationError
 
 from socialsim.errors import InputError
 from socialsim.journal import write_atomically
-from socialsim.lms import PLAIN, LMSpec
-from socialsim.resources import compiled_folder, embedded_adapter
+from socialsim.lms import LMSpec
+from socialsim.resources import compiled_folder
 
 PROGRAMS: Final = ("persona", "seeker", "supporter", "onepass", "judge")
 GENERIC: Final = "generic"
@@ -26,14 +26,9 @@ NEAREST: Final = "nearest"  # of a leaf that shows only some of its examples, an
 
 
 def slug(spec: LMSpec) -> str:
-    """A file name for an LM: its model, without host, path or settings.
-
-    What ``embedded`` means changes with the adapter that ships; its plain model keeps one name.
-    """
+    """A file name for an LM: its model, without host, path or settings."""
     model = spec.model
-    if spec.embedded:
-        model = "embedded-adapter" if spec.model != PLAIN and embedded_adapter() else "embedded"
-    elif model.startswith(("http://", "https://")):
+    if model.startswith(("http://", "https://")):
         model = model.partition("#")[2]
     elif model.startswith("llamacpp:"):
         model = "-".join(name.removesuffix(".gguf") for name in spec.file_names)

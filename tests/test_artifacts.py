@@ -265,7 +265,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
     ("spec", "name"),
     [
         ("embedded", "embedded"),
-        ("embedded?temperature=0.2", "embedded"),
+        ("embedded:base?temperature=0.2", "embedded-base"),
         ("llamacpp:/home/ann/models/Qwen2.5-7B.Q4_K_M.gguf", "Qwen2.5-7B.Q4_K_M"),
         ("llamacpp:C:\\models\\small.gguf?slots=2", "small"),
         ("llamacpp:bartowski/Some-GGUF:some-q4.gguf", "some-q4"),

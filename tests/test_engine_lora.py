@@ -130,7 +130,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     weights.embedded_path().write_bytes(MODEL)
     monkeypatch.setattr(resources, "compiled_folder", lambda: tmp_path)
     (tmp_path / "seeker").mkdir()
-    (tmp_path / "seeker" / "embedded.json").write_text("{}")
+    (tmp_path / "seeker" / "embedded-base.json").write_text("{}")
     return tmp_path
 
 
@@ -146,7 +146,6 @@ class TestShipped:
     def test_without_a_shipped_adapter_both_names_are_the_plain_model(self, spec: str, package: Path) -> None:
         engine = build_lm(parse_spec(spec)).engine
         assert (engine.path, engine.settings.adapter) == (str(weights.embedded_path()), "")
-        assert find("seeker", parse_spec(spec), [package]) == package / "seeker" / "embedded.json"
 
     def test_embedded_takes_the_adapter_that_ships(self, package: Path) -> None:
         path = ship(package)
@@ -155,7 +154,7 @@ class TestShipped:
 
     def test_what_was_compiled_for_the_plain_model_is_not_shown_to_the_adapted_one(self, package: Path) -> None:
         ship(package)
-        assert find("seeker", parse_spec("embedded:base"), [package]) == package / "seeker" / "embedded.json"
+        assert find("seeker", parse_spec("embedded:base"), [package]) == package / "seeker" / "embedded-base.json"
         assert find("seeker", parse_spec("embedded"), [package]) is None
 
     def test_both_have_the_embedded_models_settings(self, package: Path) -> None:
