@@ -264,7 +264,10 @@ def adapted(where: str, source: Source, model: PreTrainedModel, four_bit: bool) 
             warnings.simplefilter("ignore")  # what does not fit is found below
             adapted = PeftModel.from_pretrained(model, str(source.adapter))
             given = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
-        wanted = {name: tuple(one.shape) for name, one in get_peft_model_state_dict(adapted, save_embedding_layers=False).items()}
+        wanted = {
+            name: tuple(one.shape)
+            for name, one in get_peft_model_state_dict(adapted, save_embedding_layers=False).items()
+        }
     except Exception as error:  # peft and safetensors raise their own
         raise _misfit(where, source) from error
     if given != wanted:
