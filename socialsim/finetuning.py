@@ -8,7 +8,6 @@ from itertools import chain
 from pathlib import Path
 from typing import Final
 
-from finetune.chat import ChatFormat
 from finetune.corpora import read_corpus, require_nodes
 from finetune.dataset import Lesson, lesson
 from finetune.format import History, Variant
@@ -23,7 +22,6 @@ from socialsim.schema import Demonstration, Dialogue, Persona, Role
 PROGRAM: Final = "program"  # the variant that learns whole prompts of the programs
 ROLES: Final = (Role.SEEKER, Role.SUPPORTER, Role.PERSONA)
 Lessons = Callable[[], Iterator[Lesson]]
-__all__ = ["PROGRAM", "ROLES", "ChatFormat", "Wish", "prepare"]
 
 
 @dataclass(frozen=True)
