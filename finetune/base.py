@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
 EMBEDDED: Final = "embedded"
 RANDOM: Final = "random:llama-2-7b"  # the architecture with random weights, to measure speed and memory only
+_CHATTER: Final = (  # peft on the version of transformers, and on bases that no hub has; nothing a user could do
+    ("`is_gradient_checkpointing` is deprecated", FutureWarning),
+    ("Unable to fetch remote file", UserWarning),
+    ("Could not find a config file in", UserWarning),
+)
 _VOCABULARY: Final = 49_152  # of the embedded tokenizer, which goes with them (Llama-2's has 32,000)
 
 
@@ -85,6 +90,7 @@ def load_model(base: str, precision: Precision = "auto", four_bit: bool = False)
     from transformers import AutoModelForCausalLM
     from transformers.utils.quantization_config import GgufConfig
 
+    _hush()
     bits = _four_bits(base) if four_bit else {}
     if base == RANDOM:
         return _random_llama(best_precision(precision))
@@ -144,6 +150,12 @@ def _loaded(base: str, kind: Any, where: str, **options: Any) -> Any:
     except Exception as error:  # the hub, safetensors, gguf and the model classes raise their own
         said = " ".join(str(error).split())[:200]
         raise LMSpecError(f"base {base}: cannot be loaded ({said}); check the name, the network or the file") from error
+
+
+def _hush() -> None:
+    """Never show what peft says of every adapter; for good, as a filter of one thread ends with another thread's."""
+    for message, kind in _CHATTER:
+        warnings.filterwarnings("ignore", message, kind)
 
 
 @contextmanager

@@ -8,11 +8,12 @@ reads them once for all five, and the answer is small enough for a small LM.
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Final, NamedTuple
+from typing import Final
 
 import dspy
 from pydantic import BaseModel, ConfigDict, Field
 
+from signatures.judge import Guide
 from signatures.narrowing import bounded
 
 
@@ -32,13 +33,6 @@ class Preferred(StrEnum):
     FIRST = "first"
     SECOND = "second"
     TIE = "tie"
-
-
-class Guide(NamedTuple):
-    """What an aspect asks, and what each score from 0 to 3 looks like."""
-
-    question: str
-    anchors: tuple[str, str, str, str]
 
 
 ASPECTS: Final[dict[Aspect, Guide]] = {
@@ -91,10 +85,8 @@ ASPECTS: Final[dict[Aspect, Guide]] = {
 
 
 def aspect_text(aspect: Aspect) -> str:
-    """An aspect as the prompt shows it: name, question, one line a score."""
-    guide = ASPECTS[aspect]
-    anchors = "\n".join(f"{score}: {anchor}" for score, anchor in enumerate(guide.anchors))
-    return f"{aspect.capitalize()}. {guide.question}\n{anchors}"
+    """An aspect as the prompt shows it."""
+    return ASPECTS[aspect].text(aspect)
 
 
 class Comparison(BaseModel):

@@ -29,10 +29,15 @@ class Dimension(StrEnum):
 
 
 class Guide(NamedTuple):
-    """What a dimension asks, and what each score from 0 to 3 looks like."""
+    """What a dimension (or an aspect) asks, and what each score from 0 to 3 looks like."""
 
     question: str
     anchors: tuple[str, str, str, str]
+
+    def text(self, name: str) -> str:
+        """As a prompt shows it: name, question, one line a score."""
+        anchors = "\n".join(f"{score}: {anchor}" for score, anchor in enumerate(self.anchors))
+        return f"{name.capitalize()}. {self.question}\n{anchors}"
 
 
 RUBRIC: Final[dict[Dimension, Guide]] = {
@@ -99,10 +104,8 @@ RUBRIC: Final[dict[Dimension, Guide]] = {
 
 
 def guide_text(dimension: Dimension) -> str:
-    """A dimension as the prompt shows it: name, question, one line a score."""
-    guide = RUBRIC[dimension]
-    anchors = "\n".join(f"{score}: {anchor}" for score, anchor in enumerate(guide.anchors))
-    return f"{dimension.capitalize()}. {guide.question}\n{anchors}"
+    """A dimension as the prompt shows it."""
+    return RUBRIC[dimension].text(dimension)
 
 
 class Evidence(Record):

@@ -8,9 +8,7 @@ does not answer stops the session. The models are shown what the seeker says, ne
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass, field
 from itertools import permutations
 from typing import NamedTuple, TypeVar
 
@@ -24,26 +22,10 @@ from socialsim.arenasteps import Comparison, Referee, Talker
 from socialsim.doctor import bind_lm
 from socialsim.errors import InputError, UsageError
 from socialsim.lms import price
-from socialsim.meter import Meter
+from socialsim.meter import Meter, State
 from socialsim.schema import Dialogue, Persona, Rejection, Role
 
 T = TypeVar("T")
-
-
-@dataclass
-class ArenaState:
-    """How far a session is.
-
-    Attributes:
-        total: dialogues, and the comparisons that they allow.
-        failed: dialogues rejected and comparisons given up.
-    """
-
-    meter: Meter
-    total: int = 0
-    done: int = 0
-    failed: int = 0
-    started: float = field(default_factory=time.monotonic)
 
 
 class ArenaResult(NamedTuple):
@@ -72,12 +54,12 @@ class Arena:
         on_change: called with the state whenever something is done.
     """
 
-    def __init__(self, config: ArenaConfig, on_change: Callable[[ArenaState], None] = lambda _: None) -> None:
+    def __init__(self, config: ArenaConfig, on_change: Callable[[State], None] = lambda _: None) -> None:
         if len(config.models) < 2:
             raise UsageError("--models: name at least two, as in --models A=SPEC,B=SPEC")
         self.config = config
         self.on_change = on_change
-        self.state = ArenaState(Meter({}))
+        self.state = State(Meter({}))
 
     def execute(self, personas: Iterable[Persona] | None = None) -> ArenaResult:
         """Do what is left and return all there is; with nothing left no LM is built or called.

@@ -22,14 +22,13 @@ from socialsim.errors import LMError, OutputError, UsageError
 from socialsim.evaluation import (
     EvaluationConfig,
     EvaluationResult,
-    EvaluationState,
     all_versions,
     model_replies,
     remembered,
     sources_of,
 )
 from socialsim.lms import LMSpec, parse_spec
-from socialsim.meter import Meter
+from socialsim.meter import Meter, State
 from socialsim.predicting import (
     Asked,
     Asking,
@@ -64,10 +63,10 @@ class Evaluation:
         on_change: called with the state whenever something is done.
     """
 
-    def __init__(self, config: EvaluationConfig, on_change: Callable[[EvaluationState], None] = lambda _: None) -> None:
+    def __init__(self, config: EvaluationConfig, on_change: Callable[[State], None] = lambda _: None) -> None:
         self.config = config
         self.on_change = on_change
-        self.state = EvaluationState(Meter({}))
+        self.state = State(Meter({}))
         self._sets = GoldSets()
 
     def execute(self) -> EvaluationResult:

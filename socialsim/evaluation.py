@@ -1,8 +1,7 @@
-"""What an evaluation is asked to do, how far it is, what it found."""
+"""What an evaluation is asked to do and what it found."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +10,6 @@ from typing import Final, NamedTuple
 from metrics.reply_table import ModelReplies, Nats, ReplyTable
 from metrics.scored import MetricSources, ReplyPair, Unavailable
 from socialsim.lms import LMSpec
-from socialsim.meter import Meter
 from socialsim.predicting import STUDENT
 from socialsim.predictions import EvaluationSettings, GoldLikelihood, ModelRecord, Prediction
 from socialsim.runfolder import versions
@@ -51,17 +49,6 @@ class EvaluationConfig:
     nodes: tuple[Node, ...] | None = None
     shots: int | None = None
     concurrency: int | None = None
-
-
-@dataclass
-class EvaluationState:
-    """How far a session is; ``total`` counts replies and dialogues whose likelihood is measured."""
-
-    meter: Meter
-    total: int = 0
-    done: int = 0
-    failed: int = 0
-    started: float = field(default_factory=time.monotonic)
 
 
 class EvaluationResult(NamedTuple):

@@ -11,7 +11,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import dspy
@@ -35,7 +35,7 @@ from socialsim.journal import Journal, RunLock
 from socialsim.lm_errors import explain_lm_error
 from socialsim.lms import LMSpec, price
 from socialsim.loading import program_hash
-from socialsim.meter import Meter
+from socialsim.meter import Meter, State
 from socialsim.schema import Dialogue, Role
 
 
@@ -62,17 +62,6 @@ class JudgingConfig:
     program: Path | None = None
 
 
-@dataclass
-class JudgingState:
-    """How far a session is; ``errors`` counts the judgements given up."""
-
-    meter: Meter
-    total: int = 0
-    done: int = 0
-    errors: int = 0
-    started: float = field(default_factory=time.monotonic)
-
-
 class Judging:
     """One session.
 
@@ -90,7 +79,7 @@ class Judging:
         SocialSimError: if the LM cannot be had, or ``config.program`` is no compiled judge.
     """
 
-    def __init__(self, config: JudgingConfig, on_change: Callable[[JudgingState], None] = lambda _: None) -> None:
+    def __init__(self, config: JudgingConfig, on_change: Callable[[State], None] = lambda _: None) -> None:
         self.config = config
         self.on_change = on_change
         leaf = _leaf(config.program)
@@ -100,7 +89,7 @@ class Judging:
         self.calibrated = is_calibrated(config.lm.text, self.program)
         self.alike = self._lm.kwargs.get("temperature") == 0
         self.file = verdict_file(config, self.program)
-        self.state = JudgingState(Meter({self._lm.model: price(config.lm)}))
+        self.state = State(Meter({self._lm.model: price(config.lm)}))
 
     def execute(self, dialogues: Iterable[Dialogue]) -> list[RubricVerdict]:
         """Judge what is not judged yet.
@@ -177,7 +166,7 @@ class Judging:
         )
         journal.append(verdict)
         self.state.done += 1
-        self.state.errors += len(verdict.errors)
+        self.state.failed += len(verdict.errors)
         self.on_change(self.state)
 
     def _refused(self, error: RoleError) -> Judged:

@@ -1,8 +1,9 @@
-"""What calls cost: tokens and USD, per item and for the whole run."""
+"""What calls cost (tokens and USD, per item and for all the work), and how far the work is that makes them."""
 
 from __future__ import annotations
 
 import threading
+import time
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -60,6 +61,30 @@ class Meter:
             cost=self.cost,
             seconds=round(seconds, 3),
         )
+
+
+@dataclass
+class State:
+    """How far a long piece of work is (a run, an evaluation, an arena, a judging); a display reads it.
+
+    Attributes:
+        meter: calls, tokens and cost of this session.
+        total: all items, as far as is known yet.
+        done: those that are made, earlier sessions' included.
+        failed: items set aside or given up in this session.
+        started: when, by the monotonic clock.
+    """
+
+    meter: Meter
+    total: int = 0
+    done: int = 0
+    failed: int = 0
+    started: float = field(default_factory=time.monotonic)
+
+    @property
+    def seconds(self) -> float:
+        """Wall time of this session."""
+        return time.monotonic() - self.started
 
 
 def add_up(usages: list[Usage]) -> Usage:

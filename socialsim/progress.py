@@ -1,4 +1,4 @@
-"""How a run shows itself: a live bar on a terminal, a plain line now and then elsewhere."""
+"""How long work shows itself: a live bar on a terminal, a plain line now and then elsewhere."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from socialsim.run import State
+from socialsim.meter import State
 
 PLAIN_INTERVAL = 10.0  # seconds between plain lines
 
 
 def details(state: State) -> str:
-    """Rejections, speed, tokens and cost in one short text."""
+    """Failures, speed, tokens and cost in one short text."""
     meter = state.meter
     rate = meter.calls / state.seconds if state.seconds > 0 else 0.0
     tokens = meter.prompt_tokens + meter.completion_tokens
     cost = "cost unknown" if meter.cost is None else f"${meter.cost:.2f}"
-    return f"{state.rejected} rejected · {rate:.1f} calls/s · {tokens:,} tokens · {cost}"
+    return f"{state.failed} rejected · {rate:.1f} calls/s · {tokens:,} tokens · {cost}"
 
 
 @contextmanager
 def shown(console: Console, what: str) -> Iterator[Callable[[State], None]]:
-    """Yield a callback that shows a run's state.
+    """Yield a callback that shows how far the work is.
 
     Args:
         console: where to show it.
-        what: the plural of what the run makes, such as "dialogues".
+        what: the plural of what is made, such as "dialogues".
     """
     if not console.is_terminal:
         yield _PlainLines(console, what)

@@ -9,7 +9,6 @@ made becomes a rejection with its trace.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import deque
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sized
 from dataclasses import dataclass, field
@@ -36,7 +35,7 @@ from socialsim.loading import (
     compiled_states,
     load_programs,
 )
-from socialsim.meter import Meter
+from socialsim.meter import Meter, State
 from socialsim.runfolder import Manifest, RunFolder, Settings
 from socialsim.schema import Dialogue, Persona, Post, Rejection, Role, Scenario
 from socialsim.screening import screen_by_rule
@@ -99,29 +98,6 @@ class RunConfig:
     uncompiled: bool = False
     allow_mixed: bool = False
     inputs: tuple[str, ...] = ()
-
-
-@dataclass
-class State:
-    """How far a run is; a progress display reads it.
-
-    Attributes:
-        total: items that can still become dialogues (or whatever the last stage makes), and those that did.
-        done: items that came through the last stage.
-        rejected: items set aside so far.
-        meter: calls, tokens and cost of this session.
-    """
-
-    meter: Meter
-    total: int = 0
-    done: int = 0
-    rejected: int = 0
-    started: float = field(default_factory=time.monotonic)
-
-    @property
-    def seconds(self) -> float:
-        """Wall time of this session."""
-        return time.monotonic() - self.started
 
 
 class Run:
@@ -349,7 +325,7 @@ class Run:
 
     def _reject(self, rejection: Rejection) -> None:
         self.folder.rejected.append(rejection)
-        self.state.rejected += 1
+        self.state.failed += 1
 
 
 def _told(item: Item) -> str:

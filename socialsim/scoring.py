@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from statistics import fmean
 from typing import NamedTuple, Protocol
 
@@ -29,7 +27,7 @@ from socialsim.labels import LabelledItem
 from socialsim.lm_errors import explain_lm_error
 from socialsim.lms import LMSpec, price
 from socialsim.loading import program_hash
-from socialsim.meter import Meter
+from socialsim.meter import Meter, State
 from socialsim.schema import Dialogue, Record, Role
 
 
@@ -98,17 +96,6 @@ class RubricScorer:
         return (await ask_until(attempt, self._tries)).score
 
 
-@dataclass
-class State:
-    """How far a session is; ``errors`` counts malformed verdicts."""
-
-    meter: Meter
-    total: int = 0
-    done: int = 0
-    errors: int = 0
-    started: float = field(default_factory=time.monotonic)
-
-
 class Session:
     """One judge on labelled items.
 
@@ -168,7 +155,7 @@ class Session:
                 verdict = await self._verdict(item, sample)
                 journal.append(verdict)
                 self.state.done += 1
-                self.state.errors += bool(verdict.reasons)
+                self.state.failed += bool(verdict.reasons)
                 self._on_change(self.state)
 
         with dspy.context(usage_tracker=self.state.meter):

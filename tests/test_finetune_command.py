@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import json
-from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 import pytest
 
 from socialsim.schema import Dialogue
-from tests import students, trainings
+from tests import trainings
 from tests.command import socialsim
 from tests.journals import in_tmpfs
 from tests.trainings import dialogues, finetune, record_of, write_corpus
@@ -20,16 +19,7 @@ from tests.trainings import dialogues, finetune, record_of, write_corpus
 for needed in ("peft", "datasets", "accelerate", "matplotlib"):
     pytest.importorskip(needed, reason="needs socialsim[train]")
 
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    with students.one_thread():
-        yield
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return trainings.write_small_base(tmp_path_factory.mktemp("base"))
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture

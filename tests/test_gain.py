@@ -14,7 +14,7 @@ from finetune.record import FILE
 from socialsim.report.gain import gain_table
 from socialsim.resources import demonstrations
 from tests.command import socialsim
-from tests.students import write_base, write_student
+from tests.students import write_student
 
 
 def _text(gain: Gain) -> str:
@@ -40,9 +40,10 @@ def test_lessons_of_several_roles_get_a_row_each_and_one_dialogue_counts_once() 
     assert [line.split("│")[2].strip() for line in rows] == ["2", "2", "2"]
 
 
-def test_a_random_adapter_changes_the_perplexity_and_the_base_is_measured_without_it(tmp_path: Path) -> None:
-    base = write_base(tmp_path / "base")
-    student = write_student(tmp_path / "student", base, Variant())
+def test_a_random_adapter_changes_the_perplexity_and_the_base_is_measured_without_it(
+    student_base: Path, tmp_path: Path
+) -> None:
+    student = write_student(tmp_path / "student", student_base, Variant())
     corpus = tmp_path / "corpus.jsonl"
     corpus.write_text(next(demonstrations()).dialogue.model_dump_json(exclude_defaults=True) + "\n")
     out = socialsim("perplexity", student, corpus).out

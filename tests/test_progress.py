@@ -9,13 +9,12 @@ import pytest
 from rich.console import Console
 
 from socialsim.lms import Price
-from socialsim.meter import Meter
+from socialsim.meter import Meter, State
 from socialsim.progress import details, shown
-from socialsim.run import State
 
 
-def state(done: int = 0, total: int = 0, rejected: int = 0) -> State:
-    return State(Meter({}), total=total, done=done, rejected=rejected)
+def state(done: int = 0, total: int = 0, failed: int = 0) -> State:
+    return State(Meter({}), total=total, done=done, failed=failed)
 
 
 def shown_plainly(*states: State) -> list[str]:
@@ -28,7 +27,7 @@ def shown_plainly(*states: State) -> list[str]:
 
 
 def test_elsewhere_a_state_is_one_plain_line() -> None:
-    [line] = shown_plainly(state(3, 8, rejected=2))
+    [line] = shown_plainly(state(3, 8, failed=2))
     assert re.fullmatch(r"dialogues: 3/8 · 2 rejected · 0\.0 calls/s · 0 tokens · \$0\.00 · 0 s", line)
 
 
@@ -50,7 +49,7 @@ def test_nothing_to_do_is_shown_too() -> None:
 def test_a_terminal_gets_a_bar(total: int) -> None:
     console = Console(file=io.StringIO(), force_terminal=True, width=160)
     with shown(console, "dialogues") as update:
-        update(state(min(3, total), total, rejected=1))
+        update(state(min(3, total), total, failed=1))
     assert isinstance(console.file, io.StringIO)
     out = console.file.getvalue()
     assert "━" in out

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,21 +25,12 @@ from tests import samples, students
 REASONING = Variant.parse("reasoning")
 GREEDY = Sampling(max_tokens=12)
 
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    with students.one_thread():
-        yield
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="session")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return students.write_base(tmp_path_factory.mktemp("base"))
-
-
-@pytest.fixture(scope="session")
-def folder(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return students.write_student(tmp_path_factory.mktemp("student"), base, REASONING)
+def folder(student_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return students.write_student(tmp_path_factory.mktemp("student"), student_base, REASONING)
 
 
 @pytest.fixture
@@ -184,19 +174,19 @@ def one_by_one(student: Student, dialogue: Dialogue) -> tuple[float, int]:
 
 
 class TestFolder:
-    def test_the_adapter_is_part_of_the_model(self, student: Student, base: Path) -> None:
-        plain = AutoModelForCausalLM.from_pretrained(base, dtype="float32")
+    def test_the_adapter_is_part_of_the_model(self, student: Student, student_base: Path) -> None:
+        plain = AutoModelForCausalLM.from_pretrained(student_base, dtype="float32")
         ids = torch.tensor(prompts(10))
         with torch.no_grad():
             assert not torch.allclose(plain(ids).logits, student.model(ids).logits, atol=1e-3)
 
-    def test_a_student_knows_its_base_and_its_variant(self, folder: Path, base: Path) -> None:
+    def test_a_student_knows_its_base_and_its_variant(self, folder: Path, student_base: Path) -> None:
         found = find_student(str(folder))
-        assert (found.base, found.adapter, found.variant) == (str(base), folder, REASONING)
+        assert (found.base, found.adapter, found.variant) == (str(student_base), folder, REASONING)
 
-    def test_a_model_folder_is_an_untrained_student(self, base: Path) -> None:
-        found = find_student(str(base))
-        assert (found.base, found.adapter, found.variant) == (str(base), None, Variant())
+    def test_a_model_folder_is_an_untrained_student(self, student_base: Path) -> None:
+        found = find_student(str(student_base))
+        assert (found.base, found.adapter, found.variant) == (str(student_base), None, Variant())
 
     @pytest.mark.parametrize(
         ("where", "what"),
@@ -212,28 +202,30 @@ class TestFolder:
             find_student(str(tmp_path / where))
         assert "\n" not in str(raised.value)
 
-    def test_a_training_that_was_killed_is_none_yet(self, base: Path, tmp_path: Path) -> None:
-        students.write_student(tmp_path, base, REASONING, finished=False)
+    def test_a_training_that_was_killed_is_none_yet(self, student_base: Path, tmp_path: Path) -> None:
+        students.write_student(tmp_path, student_base, REASONING, finished=False)
         with pytest.raises(LMSpecError, match="not finished; run the same"):
             find_student(str(tmp_path))
 
-    def test_a_folder_without_weights_is_told(self, base: Path, tmp_path: Path) -> None:
-        students.write_student(tmp_path, base, REASONING)
+    def test_a_folder_without_weights_is_told(self, student_base: Path, tmp_path: Path) -> None:
+        students.write_student(tmp_path, student_base, REASONING)
         (tmp_path / "adapter_model.safetensors").unlink()
         with pytest.raises(LMSpecError, match="missing; copy the whole folder"):
             find_student(str(tmp_path))
 
     @pytest.mark.parametrize(("layers", "size"), [(3, 64), (1, 64), (2, 32)])
-    def test_an_adapter_of_another_base_is_refused(self, base: Path, tmp_path: Path, layers: int, size: int) -> None:
+    def test_an_adapter_of_another_base_is_refused(
+        self, student_base: Path, tmp_path: Path, layers: int, size: int
+    ) -> None:
         other = students.write_base(tmp_path / "other", layers, size)
         settings = TrainingSettings(base=str(other))
-        students.write_student(tmp_path / "student", base, REASONING, settings=settings)
+        students.write_student(tmp_path / "student", student_base, REASONING, settings=settings)
         with pytest.raises(LMSpecError, match="does not fit the base") as raised:
             load_student(str(tmp_path / "student"))
         assert "\n" not in str(raised.value)
 
-    def test_a_base_that_is_gone_is_told_with_the_student(self, base: Path, tmp_path: Path) -> None:
+    def test_a_base_that_is_gone_is_told_with_the_student(self, student_base: Path, tmp_path: Path) -> None:
         settings = TrainingSettings(base=str(tmp_path / "gone"))
-        students.write_student(tmp_path / "student", base, REASONING, settings=settings)
+        students.write_student(tmp_path / "student", student_base, REASONING, settings=settings)
         with pytest.raises(LMSpecError, match=r"student:.*gone: no such folder"):
             load_student(str(tmp_path / "student"))

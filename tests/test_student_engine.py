@@ -6,7 +6,6 @@ import asyncio
 import copy
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -37,26 +36,17 @@ MOOD = {
     "additionalProperties": False,
 }
 
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    with students.one_thread():
-        yield
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="session")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return students.write_base(tmp_path_factory.mktemp("base"))
+def reasoning(student_base: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    return f"student:{students.write_student(tmp_path_factory.mktemp('reasoning'), student_base, REASONING)}"
 
 
 @pytest.fixture(scope="session")
-def reasoning(base: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
-    return f"student:{students.write_student(tmp_path_factory.mktemp('reasoning'), base, REASONING)}"
-
-
-@pytest.fixture(scope="session")
-def response(base: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
-    return f"student:{students.write_student(tmp_path_factory.mktemp('response'), base, Variant())}"
+def response(student_base: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    return f"student:{students.write_student(tmp_path_factory.mktemp('response'), student_base, Variant())}"
 
 
 def lm_of(spec: str) -> dspy.LM:
@@ -156,8 +146,8 @@ class TestRoleAdapter:
         with dspy.context(adapter=CompactAdapter()) as _:
             assert type(role_adapter(scripted_lm())) is CompactAdapter
 
-    def test_a_student_of_whole_prompts_gets_the_contexts(self, base: Path, tmp_path: Path) -> None:
-        students.write_student(tmp_path, base, None)
+    def test_a_student_of_whole_prompts_gets_the_contexts(self, student_base: Path, tmp_path: Path) -> None:
+        students.write_student(tmp_path, student_base, None)
         with dspy.context(adapter=CompactAdapter()):
             assert type(role_adapter(lm_of(f"student:{tmp_path}"))) is CompactAdapter
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,22 +12,13 @@ from finetune.chat import ChatFormat
 from finetune.dataset import lesson
 from finetune.format import Variant
 from finetune.record import digest
-from tests import students, trainings
+from tests import trainings
 from tests.trainings import dialogues, finetune, record_of, write_corpus
 
 for needed in ("peft", "datasets", "accelerate", "matplotlib"):
     pytest.importorskip(needed, reason="needs socialsim[train]")
 
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    with students.one_thread():
-        yield
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return trainings.write_small_base(tmp_path_factory.mktemp("base"))
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

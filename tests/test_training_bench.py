@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests import students, trainings
 from tests.command import socialsim
 from tests.trainings import dialogues, write_corpus
 
@@ -18,16 +16,7 @@ for needed in ("peft", "datasets"):
 
 LOOPS = ["packed", "padded, a dialogue a row", "padded, a reply a row"]
 
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    with students.one_thread():
-        yield
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return trainings.write_small_base(tmp_path_factory.mktemp("base"))
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def _speeds(base: Path, variant: str) -> tuple[list[Any], list[list[Any]]]:

@@ -18,7 +18,7 @@ import pytest
 from finetune.record import TrainingRecord
 from finetune.settings import preset
 from socialsim.finetuning import Wish, prepare
-from tests import students, trainings
+from tests import trainings
 from tests.command import ROOT, socialsim, start
 from tests.trainings import command, dialogues, finetune, record_of, write_corpus
 
@@ -41,12 +41,10 @@ class Corpus:
 
 
 @pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    before = os.environ.get("OMP_NUM_THREADS")
-    os.environ["OMP_NUM_THREADS"] = "1"
-    with students.one_thread():
+def one_thread_in_children(one_thread: None) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OMP_NUM_THREADS", "1")
         yield
-    os.environ.pop("OMP_NUM_THREADS") if before is None else os.environ.update(OMP_NUM_THREADS=before)
 
 
 @pytest.fixture(scope="module")

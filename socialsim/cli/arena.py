@@ -224,10 +224,9 @@ def _execute(config: ArenaConfig, personas: Sequence[Persona] | None) -> None:
 
 def _run(console: Console, arena: Arena, personas: Sequence[Persona] | None) -> ArenaResult:
     from socialsim.progress import shown
-    from socialsim.run import State
 
     with shown(console, "dialogues and comparisons") as update:
-        arena.on_change = lambda now: update(State(now.meter, now.total, now.done, now.failed, now.started))
+        arena.on_change = update
         return arena.execute(personas)
 
 

@@ -176,7 +176,6 @@ class _Job:
         from socialsim.journal import Journal, RunLock
         from socialsim.labels import labelled_items
         from socialsim.progress import shown
-        from socialsim.run import State
         from socialsim.scoring import ItemVerdict, judge_by_lm
 
         items = labelled_items(self.rated, self.dialogues)
@@ -184,15 +183,7 @@ class _Job:
         console = Console(highlight=False)
         console.print(f"[dim]judge LM:[/] {escape(spec.text)}", soft_wrap=True)
         with RunLock(self.out), Journal(file, ItemVerdict) as journal, shown(console, "verdicts") as update:
-            return judge_by_lm(
-                spec,
-                items,
-                journal,
-                leaf,
-                self.judges,
-                flights,
-                lambda now: update(State(now.meter, now.total, now.done, now.errors, now.started)),
-            )
+            return judge_by_lm(spec, items, journal, leaf, self.judges, flights, update)
 
 
 def _finish(out: Path, name: str, rated: Labels, card: CalibrationCard) -> None:

@@ -151,10 +151,9 @@ def evaluated(console: Console, config: EvaluationConfig) -> EvaluationResult:
 
 def _run(console: Console, evaluation: Evaluation) -> EvaluationResult:
     from socialsim.progress import shown
-    from socialsim.run import State
 
     with shown(console, "replies and likelihoods") as update:
-        evaluation.on_change = lambda now: update(State(now.meter, now.total, now.done, now.failed, now.started))
+        evaluation.on_change = update
         return evaluation.execute()
 
 

@@ -112,10 +112,9 @@ def _execute(config: JudgingConfig, dialogues: Sequence[Dialogue]) -> None:
 
 def _judged(console: Console, judging: Judging, dialogues: Sequence[Dialogue]) -> list[RubricVerdict]:
     from socialsim.progress import shown
-    from socialsim.run import State
 
     with shown(console, "judged") as update:
-        judging.on_change = lambda now: update(State(now.meter, now.total, now.done, now.errors, now.started))
+        judging.on_change = update
         return judging.execute(dialogues)
 
 
