@@ -41,7 +41,7 @@ $(VENV)/.light: pyproject.toml constraints.txt | $(BIN)/python
 	@touch $@
 
 $(VENV)/.full: pyproject.toml constraints.txt | $(BIN)/python
-	$(PIP) --editable '.[dev,train,eval,web]'
+	$(PIP) --editable '.[dev,train,eval,report,web,share,cluster]'
 	@touch $@ $(VENV)/.light
 
 $(BIN)/python:
