@@ -1,0 +1,64 @@
+"""What one loop took: wall time, CPU, memory. Each loop runs in a process of its own."""
+
+from __future__ import annotations
+
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+ROOT = Path(__file__).parents[2]
+CALLS = 24  # of a dialogue
+
+
+class Load(BaseModel):
+    """A workload: ``dialogues`` of 24 sequential calls, ``concurrency`` of them at once."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    url: str
+    dialogues: int
+    concurrency: int
+    latency: float
+    shots: int = 3
+
+
+class Result(BaseModel):
+    """What a loop took; seconds, calls, bytes."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    wall: float = 0.0
+    cpu: float = 0.0
+    rss: int = 0
+    calls: int = 0
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+
+    def efficiency(self, load: Load) -> float:
+        """Ideal wall time by the wall time; ideal is the endpoint's own."""
+        ideal = load.dialogues * CALLS * load.latency / min(load.dialogues, load.concurrency)
+        return ideal / self.wall
+
+
+@contextmanager
+def measured(load: Load) -> Iterator[Result]:
+    """Measure a with block of this process and print the result as a line of JSON."""
+    result = Result(calls=load.dialogues * CALLS)
+    wall, cpu = time.perf_counter(), time.process_time()
+    yield result
+    result.wall, result.cpu = time.perf_counter() - wall, time.process_time() - cpu
+    result.rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    print(result.model_dump_json(), flush=True)
+
+
+def loop(module: str, load: Load) -> Result:
+    """Run ``tests.bench.<module>`` in a process of its own."""
+    command = [sys.executable, "-m", f"tests.bench.{module}", load.model_dump_json()]
+    ended = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
+    return Result.model_validate_json(ended.stdout.splitlines()[-1])

@@ -1,0 +1,38 @@
+"""The product as a run uses it, measured from its first call: ``python -m tests.bench.product '{…}'``."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.bench.measure import Load, measured
+
+
+def main(load: Load) -> None:
+    """Simulate the dialogues of ``load`` through the run, journals on, and print what it took."""
+    from programs.simulate import SimulationOptions
+    from socialsim.lms import parse_spec
+    from socialsim.run import Run, RunConfig, Stage
+    from socialsim.schema import Role
+    from tests.bench.script import personas
+
+    with tempfile.TemporaryDirectory() as folder:
+        config = RunConfig(
+            out=Path(folder) / "run",
+            lms=dict.fromkeys(Role, parse_spec(f"{load.url}/v1#scripted")),
+            stages=(Stage.DIALOGUES,),
+            simulation=SimulationOptions(exchanges=12),
+            concurrency=load.concurrency,
+            demonstrations=load.shots,
+        )
+        run, items = Run(config), list(personas(load.dialogues))
+        with measured(load) as result:
+            manifest = run.execute(items)
+            result.calls = manifest.usage.calls
+            result.prompt_tokens, result.cached_tokens = manifest.usage.prompt_tokens, manifest.usage.cached_tokens
+        assert manifest.counts["dialogues"] == load.dialogues, manifest
+
+
+if __name__ == "__main__":
+    main(Load.model_validate_json(sys.argv[1]))
