@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple, TypeVar
 
 from pydantic import BaseModel
 
 from socialsim.ask import BadAnswer, Exhausted
+from socialsim.identity import Same
 from socialsim.schema import Flag, Persona, Turn
 from socialsim.text import ngrams, words
 from socialsim.validation import Finding, copy_runs
@@ -92,7 +94,12 @@ def flagged(turn: Turn, findings: Sequence[Finding], strict: bool) -> Turn:
 
 def demonstration_runs(demos: Iterable[Mapping[str, Any]]) -> frozenset[tuple[str, ...]]:
     """The word runs of a prompt's demonstrations, which no answer may copy."""
-    return copy_runs(text for demo in demos for text in texts(dict(demo)))
+    return _runs_of(Same(demos))  # the same few in every prompt of a run
+
+
+@lru_cache(maxsize=128)
+def _runs_of(demos: Same[Mapping[str, Any]]) -> frozenset[tuple[str, ...]]:
+    return copy_runs(text for demo in demos.items for text in texts(dict(demo)))
 
 
 def texts(value: Any) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 from socialsim.taxonomy import EMOJIS
@@ -12,6 +13,8 @@ _SENTENCE_END = re.compile(r"(?<=[.!?…。！？])\s+")
 # Longest first, so that a heart with its variation selector is not cut in half.
 _EMOJI_END = re.compile(r"\s*(" + "|".join(sorted(map(re.escape, EMOJIS), key=len, reverse=True)) + r")\s*$")
 _CJK = re.compile(r"[\u3400-\u9fff\uf900-\ufaff]")
+# The checks of a turn look at every earlier turn again; a text is read once for all of them.
+_remembered = lru_cache(maxsize=16384)
 
 
 class Closed(NamedTuple):
@@ -23,9 +26,15 @@ class Closed(NamedTuple):
 
 def words(text: str) -> list[str]:
     """The words of a text in lower case; punctuation and emoji are none."""
-    return [match.lower().replace("’", "'") for match in _WORD.findall(text)]
+    return list(_words(text))
 
 
+@_remembered
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(match.lower().replace("’", "'") for match in _WORD.findall(text))
+
+
+@_remembered
 def count_words(text: str) -> int:
     """Number of words; for Chinese, of characters (as the paper counts PsyQA)."""
     characters = len(_CJK.findall(text))
@@ -40,7 +49,12 @@ def is_chinese(text: str) -> bool:
 
 def sentences(text: str) -> list[str]:
     """Sentences of a text without closing emoji."""
-    return [part.strip() for part in _SENTENCE_END.split(split_emoji(text).text) if part.strip()]
+    return list(_sentences(text))
+
+
+@_remembered
+def _sentences(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in _SENTENCE_END.split(split_emoji(text).text) if part.strip())
 
 
 def ngrams(tokens: list[str], n: int) -> set[tuple[str, ...]]:
@@ -48,6 +62,7 @@ def ngrams(tokens: list[str], n: int) -> set[tuple[str, ...]]:
     return {tuple(tokens[i : i + n]) for i in range(len(tokens) - n + 1)}
 
 
+@_remembered
 def split_emoji(text: str) -> Closed:
     """Split a closing emoji of ours from an utterance; None where it has none."""
     found = _EMOJI_END.search(text)

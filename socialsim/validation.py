@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from rapidfuzz import fuzz
 
@@ -139,14 +140,24 @@ def _soft_findings(
 
 
 def _repeats(bare: str, earlier: Sequence[str]) -> bool:
-    # Greetings and thanks may recur; a sentence of six words or more may not.
-    said = {tuple(words(part)) for text in earlier for part in sentences(text)}
-    if any(len(tokens := tuple(words(part))) >= 6 and tokens in said for part in sentences(bare)):
+    own = _long_sentences(bare)
+    if own and any(not own.isdisjoint(_long_sentences(text)) for text in earlier):
         return True
     if len(words(bare)) < 4:
         return False
-    lowered = bare.lower()
-    return any(fuzz.ratio(lowered, split_emoji(text).text.lower()) >= _NEAR_SAME for text in earlier)
+    lowered = _lowered(bare)
+    return any(fuzz.ratio(lowered, _lowered(text), score_cutoff=_NEAR_SAME) for text in earlier)
+
+
+@lru_cache(maxsize=16384)
+def _long_sentences(text: str) -> frozenset[tuple[str, ...]]:
+    """Greetings and thanks may recur; a sentence of six words or more may not."""
+    return frozenset(tokens for part in sentences(text) if len(tokens := tuple(words(part))) >= 6)
+
+
+@lru_cache(maxsize=16384)
+def _lowered(text: str) -> str:
+    return split_emoji(text).text.lower()
 
 
 def _loops(tokens: list[str]) -> bool:
