@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from math import prod
 
 from metrics.check_words import content_of, definite
@@ -37,14 +37,18 @@ class Moment:
 
     def said_by(self, speaker: Speaker) -> tuple[str, ...]:
         """The earlier utterances of a speaker, without their closing emoji."""
-        return tuple(plain(turn.text) for turn in self.history if turn.speaker is speaker)
+        return self._said[speaker]
+
+    @cached_property
+    def _said(self) -> dict[Speaker, tuple[str, ...]]:
+        return {who: tuple(plain(turn.text) for turn in self.history if turn.speaker is who) for who in Speaker}
 
     @property
     def number(self) -> int:
         """1-based number of the utterance that is checked."""
         return len(self.history) + 1
 
-    @property
+    @cached_property
     def vocabulary(self) -> frozenset[str]:
         """The content of everything said so far."""
         return content_of(turn.text for turn in self.history)

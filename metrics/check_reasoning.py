@@ -19,6 +19,7 @@ from socialsim.text import words
 _THINKING: Final = (Node.SITUATION, Node.THOUGHT, Node.ACTION)
 _GROUND: Final = {0: 0.55, 1: 0.85}  # factor by the content words the three nodes share with the talk
 _RECENT: Final = 6  # turns
+_THOUGHT_BEFORE: Final = 85.0  # rapidfuzz ratio (0-100) from which a node says what an earlier one said
 _OWN_VOICE: Final = re.compile(r"(?i)\b(?:i|i'm|i've|i'll|i'd)\b")
 _SEEKER: Final = re.compile(
     r"(?i)\b(?:he|she|they|him|her|his|hers|them|their|"
@@ -107,7 +108,8 @@ def _mark_sameness(one: Marks, node: Node, texts: Mapping[Node, str], reply: str
     if shared_run_share(text, moment.said_by(Speaker.SEEKER)) > 0.5:
         one.mark(0.5, "only repeats the seeker's words; say what follows from them")
     earlier = [node_text(turn.reasoning, node) for turn in moment.history]
-    if any(said and fuzz.ratio(text.lower(), said.lower()) >= 85 for said in earlier):
+    lowered = text.lower()
+    if any(said and fuzz.ratio(lowered, said.lower(), score_cutoff=_THOUGHT_BEFORE) for said in earlier):
         one.mark(0.2, "was thought before; the talk has moved on")
 
 

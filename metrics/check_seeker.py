@@ -28,19 +28,17 @@ _LEAVING: Final = re.compile(
 _FACTORS: Final = {"repeated": 0.2, "echoed": 0.3, "looping": 0.3, "cut_off": 0.8}
 
 
-def check_seeker(text: str, moment: Moment, soft: Sequence[Finding]) -> Iterator[CheckVerdict]:
-    """The verdicts of a seeker's utterance; a rule that cannot be checked gives none.
+def check_seeker(text: str, moment: Moment) -> Iterator[CheckVerdict]:
+    """The verdicts on what a seeker says; a rule that cannot be checked gives none.
 
     Args:
         text: the utterance without its closing emoji.
         moment: where it stands.
-        soft: the soft findings of `socialsim.validation.check_utterance`.
     """
     if moment.persona is not None:
         yield _consistency(text, moment, moment.persona)
     if moment.history:  # the opening greeting need not say anything
         yield _specificity(text, moment)
-    yield detail_of_seeker(text, moment, soft)
 
 
 def _consistency(text: str, moment: Moment, persona: Persona) -> CheckVerdict:
@@ -127,7 +125,13 @@ def specific_points(text: str, moment: Moment) -> float:
 
 
 def detail_of_seeker(text: str, moment: Moment, soft: Sequence[Finding]) -> CheckVerdict:
-    """Coherence of a seeker's utterance: it goes on from the talk, in new words of its own."""
+    """Coherence of a seeker's utterance: it goes on from the talk, in new words of its own.
+
+    Args:
+        text: the utterance without its closing emoji.
+        moment: where it stands.
+        soft: the soft findings of `socialsim.validation.check_utterance`.
+    """
     marks = Marks(Rule.DETAIL, moment.number)
     mark_wording(marks, text, moment, Speaker.SEEKER, soft)
     own = persona_content(moment.persona) if moment.persona else frozenset()

@@ -31,20 +31,18 @@ _LEAVING: Final = re.compile(
 _FOLLOWS_UP: Final = re.compile(r"(?i)\b(?:he|she|they|him|her|them|it|that|this|you)\b[^.!]*\?")
 
 
-def check_supporter(text: str, turn: Turn, moment: Moment, soft: Sequence[Finding]) -> Iterator[CheckVerdict]:
-    """The verdicts of a reply; a rule that cannot be checked gives none.
+def check_supporter(text: str, turn: Turn, moment: Moment) -> Iterator[CheckVerdict]:
+    """The verdicts on what a reply says; a rule that cannot be checked gives none.
 
     Args:
         text: the reply without its closing emoji.
         turn: the reply with its reasoning.
         moment: where it stands.
-        soft: the soft findings of `socialsim.validation.check_utterance`.
     """
     if moment.persona is not None:
         yield _control(text, moment, moment.persona)
     if turn.strategies:
         yield _match(text, turn, moment)
-    yield _detail(text, turn, moment, soft)
 
 
 def _control(text: str, moment: Moment, persona: Persona) -> CheckVerdict:
@@ -68,7 +66,15 @@ def _match(text: str, turn: Turn, moment: Moment) -> CheckVerdict:
     return marks.verdict()
 
 
-def _detail(text: str, turn: Turn, moment: Moment, soft: Sequence[Finding]) -> CheckVerdict:
+def detail_of_reply(text: str, turn: Turn, moment: Moment, soft: Sequence[Finding]) -> CheckVerdict:
+    """Coherence of a reply: it takes up what was said, in new words, and neither greets nor leaves too early.
+
+    Args:
+        text: the reply without its closing emoji.
+        turn: the reply with its reasoning.
+        moment: where it stands.
+        soft: the soft findings of `socialsim.validation.check_utterance`.
+    """
     marks = Marks(Rule.DETAIL, moment.number)
     mark_wording(marks, text, moment, Speaker.SUPPORTER, soft)
     for finding in soft:

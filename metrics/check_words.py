@@ -119,7 +119,10 @@ def copied_share(text: str, runs: frozenset[tuple[str, ...]], length: int) -> fl
 def shared_run_share(text: str, earlier: Sequence[str], length: int = 5) -> float:
     """Share of a text's runs of ``length`` words that earlier texts have too, 0 to 1."""
     runs = _grams(text, length)
-    return sum(any(run in _grams(other, length) for other in earlier) for run in runs) / len(runs) if runs else 0.0
+    if not runs:
+        return 0.0
+    shared = frozenset().union(*(runs & _grams(other, length) for other in earlier))
+    return len(shared) / len(runs)
 
 
 def shown(stems: Iterable[str], text: str, most: int = 3) -> str:

@@ -11,15 +11,15 @@ from collections.abc import Iterator
 
 from metrics.check_moment import Marks, Moment, plain
 from metrics.check_reasoning import asked_nodes, check_reasoning, node_text
-from metrics.check_seeker import check_seeker
-from metrics.check_supporter import check_supporter
+from metrics.check_seeker import check_seeker, detail_of_seeker
+from metrics.check_supporter import check_supporter, detail_of_reply
 from metrics.check_whole import check_whole
 from metrics.verdicts import CheckVerdict, Rule
 from socialsim.schema import Dialogue, Node, Persona, Speaker, Turn
 from socialsim.text import count_words
 from socialsim.validation import MAX_WORDS, Finding, check_utterance
 
-__all__ = ["Moment", "check_dialogue", "check_turn", "nodes_of"]
+__all__ = ["Moment", "check_content", "check_dialogue", "check_turn", "nodes_of"]
 
 
 def check_turn(turn: Turn, moment: Moment) -> list[CheckVerdict]:
@@ -34,18 +34,30 @@ def check_turn(turn: Turn, moment: Moment) -> list[CheckVerdict]:
         A supporter's: control (with a persona), reasoning (with reasoning, or nodes asked for), match
         (with strategies), detail, format. ``turn`` of each verdict is the utterance's number.
     """
+    return [*check_content(turn, moment), *check_wording(turn, moment)]
+
+
+def check_content(turn: Turn, moment: Moment) -> Iterator[CheckVerdict]:
+    """The rules on what is said and thought: consistency, specificity, control, match, reasoning."""
+    text = plain(turn.text)
+    if turn.speaker is Speaker.SEEKER:
+        yield from check_seeker(text, moment)
+        return
+    yield from check_supporter(text, turn, moment)
+    if reasoned := check_reasoning(text, turn, moment):
+        yield reasoned
+
+
+def check_wording(turn: Turn, moment: Moment) -> Iterator[CheckVerdict]:
+    """The rules on how it is said, detail and format, which validation looks after while a dialogue is written."""
     text = plain(turn.text)
     findings = check_utterance(turn.text, turn.speaker, moment.history)
     soft = [finding for finding in findings if not finding.hard]
-    verdicts = []
     if turn.speaker is Speaker.SEEKER:
-        verdicts += list(check_seeker(text, moment, soft))
+        yield detail_of_seeker(text, moment, soft)
     else:
-        verdicts += list(check_supporter(text, turn, moment, soft))
-        if reasoned := check_reasoning(text, turn, moment):
-            verdicts.append(reasoned)
-    verdicts.append(_format(turn, text, moment, findings))
-    return verdicts
+        yield detail_of_reply(text, turn, moment, soft)
+    yield _format(turn, text, moment, findings)
 
 
 def _format(turn: Turn, text: str, moment: Moment, findings: list[Finding]) -> CheckVerdict:

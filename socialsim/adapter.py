@@ -19,9 +19,11 @@ from typing import Any, Final, Literal, get_args, get_origin
 
 import dspy
 from dspy.adapters.json_adapter import _get_structured_outputs_response_format
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
+
+from socialsim.identity import Same
 
 Schema = dict[str, Any]
 
@@ -37,6 +39,7 @@ def _is_model(annotation: Any) -> bool:
     return isinstance(annotation, type) and issubclass(annotation, BaseModel)
 
 
+@lru_cache(maxsize=1024)
 def _single_model(signature: type[dspy.Signature]) -> tuple[str, type[BaseModel]] | None:
     fields = list(signature.output_fields.items())
     annotation = fields[0][1].annotation
@@ -58,7 +61,12 @@ def _close_objects(schema: Schema) -> Schema:
     return schema
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=1024)
+def _input_names(signature: type[dspy.Signature]) -> tuple[str, ...]:
+    return tuple(signature.input_fields)
+
+
+@lru_cache(maxsize=1024)
 def response_schema(signature: type[dspy.Signature]) -> Schema:
     """The JSON schema of a signature's answer."""
     single = _single_model(signature)
@@ -102,12 +110,37 @@ class CompactAdapter(dspy.JSONAdapter):
         self, lm: dspy.BaseLM, lm_kwargs: dict[str, Any], signature: type[dspy.Signature]
     ) -> None:
         # An object of any keys, such as an optimiser may ask for, is nothing a strict schema can describe.
-        loose = any(get_origin(field.annotation) is dict for field in signature.output_fields.values())
+        loose = not _single_model(signature) and any(
+            get_origin(field.annotation) is dict for field in signature.output_fields.values()
+        )
         if lm.supports_response_schema and not loose:
             schema = {"name": signature.__name__[:60], "schema": response_schema(signature), "strict": True}  # type: ignore[arg-type]
             lm_kwargs["response_format"] = {"type": "json_schema", "json_schema": schema}
         elif "response_format" in lm.supported_params:
             lm_kwargs["response_format"] = {"type": "json_object"}
+
+    async def acall(
+        self,
+        lm: dspy.BaseLM,
+        lm_kwargs: dict[str, Any],
+        signature: type[dspy.Signature],
+        demos: list[dict[str, Any]],
+        inputs: dict[str, Any],
+    ) -> list[dict[str, Any]]:
+        """Ask and read the answer; where LM and signature allow it, without what DSPy does for others."""
+        plainly = getattr(lm, "takes_plainly", None)
+        if not (plainly and _single_model(signature)):
+            return await super().acall(lm, lm_kwargs, signature, demos, inputs)  # type: ignore[no-any-return]
+        self._prepare_response_format(lm, lm_kwargs, signature)
+        if not plainly(lm_kwargs):
+            return await dspy.ChatAdapter.acall(self, lm, lm_kwargs, signature, demos, inputs)  # type: ignore[no-any-return]
+        text = await lm.answer(self.format(signature, demos, inputs), lm_kwargs)
+        return self._call_postprocess(signature, signature, [text], lm, lm_kwargs)  # type: ignore[no-any-return]
+
+    def format_demos(self, signature: type[dspy.Signature], demos: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """The demonstrations' messages; those of a run are the same in every prompt."""
+        shown = _shown(self, _likeness(signature), Same(demos))
+        return [dict(message) for message in shown]
 
     def format_system_message(self, signature: type[dspy.Signature]) -> str:
         """The task first, then the answer's fields; both are fixed for a signature."""
@@ -123,7 +156,7 @@ class CompactAdapter(dspy.JSONAdapter):
     ) -> str:
         """The inputs under headings, in signature order, empty ones left out."""
         parts = [prefix] if prefix else []
-        for name in signature.input_fields:
+        for name in _input_names(signature):
             value = inputs.get(name)
             if value not in (None, "", [], (), PydanticUndefined):
                 text = _HEADING.sub(r"\1\\\2", _as_text(value))
@@ -142,8 +175,35 @@ class CompactAdapter(dspy.JSONAdapter):
         """Read the answer; a malformed one raises ``AdapterParseError``."""
         single = _single_model(signature)
         if single:
+            try:
+                return {single[0]: single[1].model_validate_json(completion)}
+            except ValidationError:  # what is around the object, or wrong in it, may be mended
+                pass
             completion = f'{{"{single[0]}": {_outermost_object(completion)}}}'
         return super().parse(signature, completion)
+
+
+@lru_cache(maxsize=64)
+def _shown(adapter: CompactAdapter, like: _Likeness, demos: Same[Any]) -> list[dict[str, Any]]:
+    return dspy.JSONAdapter.format_demos(adapter, like.signature, list(demos.items))  # type: ignore[no-any-return]
+
+
+class _Likeness:
+    """A signature as far as its demonstrations show it: one with fewer values allowed shows them the same way."""
+
+    def __init__(self, signature: type[dspy.Signature]) -> None:
+        self.signature = signature
+        inputs, outputs = signature.input_fields, signature.output_fields  # type: ignore[var-annotated]
+        self._key = (tuple(inputs), tuple(outputs), _single_model(signature) is None)
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Likeness) and self._key == other._key
+
+
+_likeness = lru_cache(maxsize=1024)(_Likeness)
 
 
 def _outermost_object(completion: str) -> str:

@@ -17,6 +17,7 @@ import dspy
 from dspy.utils.exceptions import AdapterParseError, LMError
 from pydantic import ValidationError
 
+from socialsim.lm_errors import UNUSABLE
 from socialsim.schema import Role
 
 T = TypeVar("T")
@@ -78,6 +79,8 @@ async def ask(role: Role, module: dspy.Module, **inputs: Any) -> Any:
         except AdapterParseError as error:
             raise BadAnswer(_reason(error)) from error
         except LMError as error:
+            if getattr(error, "provider_code", None) in UNUSABLE:
+                raise BadAnswer(str(error.message)) from error
             raise RoleError(role, error) from error
 
 

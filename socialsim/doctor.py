@@ -59,9 +59,13 @@ def probe(role: Role, spec: LMSpec, pull: bool = False, console: Console | None 
         pull: let Ollama download a model that is not there.
         console: where that download shows its progress.
     """
+    from socialsim.engines.patient_lm import PatientLM
+
     try:
         check_server(spec, pull, console)
-        lm = build_lm(spec).copy(num_retries=0)
+        lm = build_lm(spec)
+        if isinstance(lm, PatientLM):
+            lm.patience.retries = 0
         _ask(lm)
         started = time.monotonic()
         schema = _ask(lm)

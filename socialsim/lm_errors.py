@@ -7,6 +7,10 @@ import re
 from typing import Final
 
 HTTP_KEY: Final = "SOCIALSIM_API_KEY"
+# Codes of an error that is about one answer, which may be asked for again: not about the server.
+TRUNCATED: Final = "truncated"
+FILTERED: Final = "content_filter"
+UNUSABLE: Final = frozenset({TRUNCATED, FILTERED})
 
 _KEY = re.compile(r"\b(?:sk-[\w-]{8,}|(?:xai-|hf_|gsk_|AIza)[\w-]{16,})")
 _USER_IN_URL = re.compile(r"(?<=://)[^/#?\s]*@")

@@ -10,11 +10,12 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
+from socialsim.engines.patience import Patience
 from socialsim.errors import LMSpecError
 from socialsim.lm_errors import HTTP_KEY, carries_key, reason, redact
 
@@ -63,6 +64,7 @@ _STUDENT: Final = "student:"
 _REMOTE_DEFAULTS: Final[dict[str, float]] = {"temperature": 0.8, "max_tokens": 8000}
 # OpenAI's reasoning models take no temperature and want room to think.
 _REASONING_DEFAULTS: Final[dict[str, float]] = {"max_tokens": 16000}
+_BUNDLED_POOL: Final = 100  # connections of DSPy's own client; a request beyond them would wait in it unseen
 _COMMON: Final = frozenset({"temperature", "top_p", "max_tokens", "timeout", "retries"})
 _LOADING: Final = frozenset({"slots", "context", "threads", "servers"})
 _WHOLE: Final = _LOADING | {"max_tokens", "retries", "top_k", "repeat_last_n", "dry_allowed_length"}
@@ -206,10 +208,10 @@ def build_lm(spec: LMSpec) -> dspy.LM:
         return _in_process(spec)
     if spec.model.startswith(("http://", "https://")):
         base, _, model = spec.model.partition("#")
-        return _declared(spec, "socialsim-http", base.rstrip("/"), model, os.environ.get(HTTP_KEY))
+        return _served(spec, "http", base.rstrip("/"), model, os.environ.get(HTTP_KEY) or "none")
     if spec.model.startswith("ollama/"):
-        return _declared(spec, "socialsim-ollama", f"{ollama_host()}/v1", spec.model.removeprefix("ollama/"), None)
-    return _client(spec, spec.model)
+        return _served(spec, "ollama", f"{ollama_host()}/v1", spec.model.removeprefix("ollama/"), "none")
+    return _routed(spec)
 
 
 def _in_process(spec: LMSpec) -> dspy.LM:
@@ -277,38 +279,40 @@ def _model_file(spec: LMSpec, where: str) -> str:
     return gguf_path(downloaded)
 
 
-def _declared(spec: LMSpec, provider: str, base: str, model: str, key: str | None) -> dspy.LM:
-    """An OpenAI-compatible server, declared to DSPy so that it routes natively with schemas."""
-    from dspy.lm15 import (
-        AccessPolicy,
-        EndpointSupport,
-        ModelSupport,
-        OpenAIChatCompat,
-        ProviderDefinition,
-        register_provider,
-    )
+def _served(spec: LMSpec, provider: str, base: str, model: str, key: str) -> dspy.LM:
+    """A model of an OpenAI-compatible server."""
+    from socialsim.engines.chat import AsyncChatEngine, ChatEngine, ChatServer
+    from socialsim.engines.patient_lm import PatientLM
 
-    access = AccessPolicy(
-        provider=provider,
-        supports=EndpointSupport(complete=True, stream=True, models=True),
-        auth_modes=("bearer",),
-        base_url="http://localhost/v1",  # always overridden by api_base
-    )
-    definition = ProviderDefinition.chat(access, compat=OpenAIChatCompat.preset("vllm"), placeholder_key="none")
-    register_provider(definition, supports=ModelSupport(response_schema=True))
-    return _client(spec, f"{provider}/{model}", api_base=base, api_key=key or "none")
+    def make(settings: dict[str, Any]) -> dspy.LM:
+        server = ChatServer(base, model, key, settings.pop("timeout"))
+        engines = {"engine": ChatEngine(server), "async_engine": AsyncChatEngine(server)}
+        return PatientLM(f"{provider}/{model}", Patience(settings.pop("retries")), **engines, **settings)
+
+    return _suited(spec, make)
 
 
-def _client(spec: LMSpec, model: str, **where: str) -> dspy.LM:
-    import dspy
+def _routed(spec: LMSpec) -> dspy.LM:
+    """A model of a provider that DSPy knows."""
+    from socialsim.engines.patient_lm import PatientLM
+
+    def make(settings: dict[str, Any]) -> dspy.LM:
+        patience = Patience(settings.pop("retries"), ceiling=_BUNDLED_POOL)
+        return PatientLM(spec.model, patience, **settings)
+
+    return _suited(spec, make)
+
+
+def _suited(spec: LMSpec, make: Callable[[dict[str, Any]], dspy.LM]) -> dspy.LM:
+    """An LM with the defaults of its kind: DSPy knows which models reason, and refuses the usual ones for them."""
     from dspy.utils.exceptions import LMConfigurationError
 
     try:
-        return dspy.LM(model, **_settings(spec, _REMOTE_DEFAULTS), **where)
-    except LMConfigurationError:  # DSPy knows which models reason, and refuses these defaults for them
+        return make(_settings(spec, _REMOTE_DEFAULTS))
+    except LMConfigurationError:
         pass
     try:
-        return dspy.LM(model, **_settings(spec, _REASONING_DEFAULTS), **where)
+        return make(_settings(spec, _REASONING_DEFAULTS))
     except LMConfigurationError as error:
         raise LMSpecError(
             f"{spec.text}: a reasoning model takes no temperature but 1 and max_tokens of at least 16000; "
@@ -320,7 +324,7 @@ def _settings(spec: LMSpec, defaults: dict[str, float]) -> dict[str, Any]:
     options = defaults | spec.options
     return {
         "cache": False,
-        "num_retries": options.get("retries", 5),
+        "retries": int(options.get("retries", 5)),
         "timeout": options.get("timeout", 120.0),
         **{key: options[key] for key in ("temperature", "top_p", "max_tokens") if key in options},
     }

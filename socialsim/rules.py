@@ -10,14 +10,13 @@ from collections import defaultdict
 from statistics import mean
 
 from metrics.checks import Moment as CheckMoment
-from metrics.checks import check_dialogue, check_turn
+from metrics.checks import check_content, check_dialogue
 from metrics.verdicts import CheckVerdict, Rule
 from programs.keep import Moment, TurnCheck
 from socialsim.schema import Dialogue, Flag, Node, Persona, Turn
 from socialsim.validation import Finding
 
 PASS = 0.5  # a verdict's score from which a rule counts as kept
-_WHILE_WRITING = (Rule.CONSISTENCY, Rule.SPECIFICITY, Rule.CONTROL, Rule.REASONING, Rule.MATCH)
 
 
 def rule_check(nodes: tuple[Node, ...]) -> TurnCheck:
@@ -32,8 +31,8 @@ def rule_check(nodes: tuple[Node, ...]) -> TurnCheck:
     """
 
     def check(turn: Turn, moment: Moment) -> list[Finding]:
-        verdicts = check_turn(turn, CheckMoment(moment.history, moment.persona, nodes))
-        return [_finding(verdict) for verdict in verdicts if verdict.rule in _WHILE_WRITING and verdict.score < PASS]
+        verdicts = check_content(turn, CheckMoment(moment.history, moment.persona, nodes))
+        return [_finding(verdict) for verdict in verdicts if verdict.score < PASS]
 
     return check
 

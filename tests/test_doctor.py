@@ -199,7 +199,7 @@ class TestTables:
     def test_brackets_in_a_servers_error_are_printed_as_they_are(self, capsys: pytest.CaptureFixture[str]) -> None:
         with OpenAIServer(status=400, error="unbalanced [/red] and [bold]x") as server:
             assert not show_lms(everyone(f"{server.url}#m"))
-        assert "[socialsim-http/m] unbalanced [/red] and [bold]x" in capsys.readouterr().out
+        assert "[http/m] unbalanced [/red] and [bold]x" in capsys.readouterr().out
 
     def test_a_failed_pull_is_a_problem_of_its_lm_and_the_others_are_still_asked(
         self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -24,7 +24,9 @@ def main() -> None:
     parser.add_argument("--case", type=int, choices=range(len(CASES)), action="append", help="a case only")
     parser.add_argument("--loop", choices=LOOPS, action="append", help="a loop only")
     asked = parser.parse_args()
-    table = Table("endpoint", "loop", "efficiency", "CPU ms/call", "calls/s", "RSS MB", "cached", title="24 calls a dialogue")
+    table = Table(
+        "endpoint", "loop", "efficiency", "CPU ms/call", "calls/s", "RSS MB", "cached", title="24 calls a dialogue"
+    )
     for index in asked.case or range(len(CASES)):
         latency, concurrency, dialogues = CASES[index]
         for name in asked.loop or LOOPS:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import sys
 
-from openai import AsyncOpenAI, DefaultAsyncHttpxClient
 from httpx import Limits
+from openai import AsyncOpenAI, DefaultAsyncHttpxClient
 
 from tests.bench.conversation import Conversation, conversations
 from tests.bench.measure import Load, measured

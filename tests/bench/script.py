@@ -28,7 +28,8 @@ def scripts() -> tuple[Demonstration, ...]:
 def _plays(turns: tuple[Turn, ...]) -> bool:
     """Whether a dialogue is one that the simulation's pace lets happen."""
     return len(turns) == MEAN_UTTERANCES and all(
-        {str(choice) for choice in turn.strategies} <= {*allowed_strategies(Pace(at // 2 + 1, len(turns) // 2), turns[:at])}
+        {str(choice) for choice in turn.strategies}
+        <= {*allowed_strategies(Pace(at // 2 + 1, len(turns) // 2), turns[:at])}
         for at, turn in enumerate(turns)
         if at % 2
     )

@@ -1,0 +1,231 @@
+"""An OpenAI-compatible server over aiohttp: what DSPy's bundled client does, at a fraction of its CPU time.
+
+One request, one answer, no retries (`socialsim.engines.patience` has those). Failures are ``dspy.lm15`` errors.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import builtins
+import email.utils
+import os
+import threading
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
+from weakref import WeakKeyDictionary
+
+import orjson
+
+from socialsim.lm_errors import FILTERED, HTTP_KEY, TRUNCATED
+
+if TYPE_CHECKING:
+    import aiohttp
+    from dspy.lm15 import LM15Error, Request, Response
+
+TAKEN: Final = frozenset({"response_format", "temperature", "top_p", "max_tokens", "seed"})  # settings of a request
+_CONNECT: Final = 10.0  # seconds
+
+
+class Answer(NamedTuple):
+    """Text and usage (as the server counts it) of one answer."""
+
+    text: str
+    usage: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class ChatServer:
+    """Where a model is served.
+
+    Attributes:
+        base: address up to and with ``/v1``.
+        model: its name there.
+        key: sent as a bearer token.
+        timeout: seconds an answer may take.
+    """
+
+    base: str
+    model: str
+    key: str = field(repr=False)
+    timeout: float
+
+
+class _Engine:
+    """What both faces of a server share."""
+
+    supports_response_schema = True
+    supported_params = TAKEN
+
+    def __init__(self, server: ChatServer) -> None:
+        self._server = server
+
+    def __deepcopy__(self, _: object) -> Self:
+        """A copied LM uses the same connections."""
+        return self
+
+    def dump_state(self) -> dict[str, Any]:
+        """The server without its key, as DSPy saves an engine."""
+        return {"base": self._server.base, "model": self._server.model, "timeout": self._server.timeout}
+
+    @classmethod
+    def load_state(cls, state: dict[str, Any]) -> Self:
+        """An engine of a saved state, with the key of this machine."""
+        return cls(ChatServer(**state, key=os.environ.get(HTTP_KEY) or "none"))
+
+
+class ChatEngine(_Engine):
+    """``complete(Request) -> Response`` by DSPy's bundled client, for callers that block."""
+
+    def __init__(self, server: ChatServer) -> None:
+        super().__init__(server)
+        self._lock = threading.Lock()
+        self._lm: Any = None
+
+    def complete(self, request: Request) -> Response:
+        """Answer a canonical request.
+
+        Raises:
+            dspy.lm15.LM15Error: the one that fits what went wrong.
+        """
+        with self._lock:
+            self._lm = self._lm or self._connected()
+        made: Response = self._lm.complete(replace(request, model=self._server.model))
+        return made
+
+    def _connected(self) -> Any:
+        from dspy.lm15 import (
+            AccessPolicy,
+            EndpointSupport,
+            LMRouter,
+            OpenAIChatCompat,
+            ProviderDefinition,
+            RouterConfig,
+            Timeouts,
+        )
+
+        server, name = self._server, "own-server"
+        supports = EndpointSupport(complete=True, stream=True, models=True)
+        access = AccessPolicy(provider=name, supports=supports, auth_modes=("bearer",), base_url=server.base)
+        own = ProviderDefinition.chat(access, compat=OpenAIChatCompat.preset("vllm"), placeholder_key="none")
+        timeouts = Timeouts(read=server.timeout, write=server.timeout)
+        config = RouterConfig(providers=(own,), api_keys={name: server.key}, timeouts=timeouts)
+        return LMRouter(config).lm(f"{name}:{server.model}")
+
+
+class AsyncChatEngine(_Engine):
+    """``await complete(Request) -> Response``, and `answer` for callers who have the messages already."""
+
+    def __init__(self, server: ChatServer) -> None:
+        super().__init__(server)
+        self._headers = {"Content-Type": "application/json", "Authorization": f"Bearer {server.key}"}
+        self._sessions: WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncIterator[Any]] = WeakKeyDictionary()
+        self._open: WeakKeyDictionary[asyncio.AbstractEventLoop, aiohttp.ClientSession] = WeakKeyDictionary()
+
+    async def complete(self, request: Request) -> Response:
+        """Answer a canonical request.
+
+        Raises:
+            dspy.lm15.LM15Error: the one that fits what went wrong.
+        """
+        from dspy.clients.lm15_boundary import request_kwargs
+        from dspy.lm15 import response_from_openai_chat
+
+        body = await self._post({**request_kwargs(request, "chat"), "model": self._server.model})
+        return response_from_openai_chat(body, model=self._server.model)
+
+    async def answer(self, messages: list[dict[str, Any]], settings: dict[str, Any]) -> Answer:
+        """Answer chat messages of text.
+
+        Args:
+            messages: role and content of each.
+            settings: further fields of the request's body.
+
+        Raises:
+            dspy.lm15.LM15Error: also for an answer that was cut off or filtered (its code says which).
+        """
+        body = await self._post({"model": self._server.model, "messages": messages, **settings})
+        try:
+            choice = body["choices"][0]
+            text, finish = choice["message"].get("content") or "", choice.get("finish_reason")
+        except (KeyError, IndexError, TypeError, AttributeError):
+            raise _malformed(orjson.dumps(body)) from None
+        if finish == "length":
+            raise _unusable(TRUNCATED, "the answer was cut off at max_tokens")
+        if finish == "content_filter" or choice["message"].get("refusal"):
+            raise _unusable(FILTERED, "the provider's content filter refused to answer")
+        return Answer(text, body.get("usage") or {})
+
+    async def _post(self, body: dict[str, Any]) -> dict[str, Any]:
+        import aiohttp
+        from dspy.lm15 import TimeoutError, TransportError
+
+        session = await self._session()
+        try:
+            async with session.post(f"{self._server.base}/chat/completions", data=orjson.dumps(body)) as response:
+                payload = await response.read()
+        except builtins.TimeoutError:
+            raise TimeoutError(f"no answer within {self._server.timeout:g} s (read timed out)") from None
+        except aiohttp.ClientError as error:
+            raise TransportError(f"{type(error).__name__}: {error}") from error
+        if response.status != 200:
+            raise _refusal(response.status, payload, response.headers.get("Retry-After"))
+        try:
+            made = orjson.loads(payload)
+        except orjson.JSONDecodeError:
+            made = None
+        if not isinstance(made, dict):
+            raise _malformed(payload)
+        return made
+
+    async def _session(self) -> aiohttp.ClientSession:
+        loop = asyncio.get_running_loop()
+        if loop not in self._open:
+            self._sessions[loop] = lifetime = self._lifetime()
+            self._open[loop] = await anext(lifetime)
+        return self._open[loop]
+
+    async def _lifetime(self) -> AsyncIterator[aiohttp.ClientSession]:
+        """A session as long as its event loop: a loop that ends closes its generators."""
+        import aiohttp
+
+        timeout = aiohttp.ClientTimeout(total=self._server.timeout, sock_connect=_CONNECT)
+        connector = aiohttp.TCPConnector(limit=0)
+        async with aiohttp.ClientSession(connector=connector, timeout=timeout, headers=self._headers) as session:
+            yield session
+
+
+def _refusal(status: int, payload: bytes, retry_after: str | None) -> LM15Error:
+    from dspy.lm15 import OpenAIChatLM
+
+    error = OpenAIChatLM(api_key="none").normalize_error(status, payload.decode(errors="replace"))
+    error.retry_after = _retry_seconds(retry_after)
+    return error
+
+
+def _retry_seconds(header: str | None) -> float | None:
+    """``Retry-After`` in seconds; it may be a number or a date."""
+    if header is None:
+        return None
+    try:
+        return max(float(header), 0.0)
+    except ValueError:
+        pass
+    try:
+        return max(email.utils.parsedate_to_datetime(header).timestamp() - time.time(), 0.0)
+    except ValueError:
+        return None
+
+
+def _malformed(payload: bytes) -> LM15Error:
+    from dspy.lm15 import ServerError
+
+    shown = payload[:80].decode(errors="replace")
+    return ServerError(f"the server's answer is no chat completion: {shown!r}", status=502)
+
+
+def _unusable(code: str, message: str) -> LM15Error:
+    from dspy.lm15 import ProviderError
+
+    return ProviderError(message, provider_code=code)
