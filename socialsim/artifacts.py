@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any, Final
 
 import dspy
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
+from socialsim.ask import answer_type
 from socialsim.errors import InputError
 from socialsim.journal import write_atomically
 from socialsim.lms import LMSpec
@@ -145,7 +146,7 @@ def _demo(path: Path, demo: Any, leaf: dspy.Module, signature: Any, index: int) 
     if unknown := set(demo) - set(signature.fields) - {"augmented"}:
         raise InputError(path, f"{where} has fields this program has not: {_names(unknown)}")
     try:
-        _answer_type(leaf, signature, demo).model_validate(demo.get("answer"))
+        answer_type(leaf, demo.get("topic", "")).model_validate(demo.get("answer"))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         field = ".".join(map(str, first["loc"]))
@@ -153,12 +154,3 @@ def _demo(path: Path, demo: Any, leaf: dspy.Module, signature: Any, index: int) 
     except ValueError as error:
         raise InputError(path, f"{where}: {error}") from error
     return dspy.Example(**demo)
-
-
-def _answer_type(leaf: dspy.Module, signature: Any, demo: dict[str, Any]) -> type[BaseModel]:
-    """What an answer must be; a persona's depends on the topic."""
-    if hasattr(leaf, "answer_type"):
-        answer: type[BaseModel] = leaf.answer_type(demo.get("topic", ""))
-        return answer
-    own: type[BaseModel] = signature.output_fields["answer"].annotation
-    return own

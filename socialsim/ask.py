@@ -10,12 +10,12 @@ Without ``lms`` the LM of ``dspy.configure`` answers for every role.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Protocol, TypeVar
 
 import dspy
 from dspy.utils.exceptions import AdapterParseError, LMError
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from socialsim.lm_errors import UNUSABLE
 from socialsim.schema import Role
@@ -54,6 +54,22 @@ class Exhausted(Exception):
         super().__init__(reasons[-1] if reasons else "no try was made")
 
 
+class Recollection(Protocol):
+    """An answer given before: JSON, or why it could not be used."""
+
+    @property
+    def answer(self) -> str | None: ...  # noqa: D102
+    @property
+    def fault(self) -> str | None: ...  # noqa: D102
+
+
+class Memory(Protocol):
+    """Who keeps an item's answers until it is finished: ``dspy.context(memory=…)``."""
+
+    def recall(self, question: Mapping[str, Any]) -> Recollection | None: ...  # noqa: D102
+    def keep(self, question: Mapping[str, Any], answer: str | None, fault: str | None = None) -> None: ...  # noqa: D102
+
+
 def role_lm(role: Role) -> dspy.BaseLM | None:
     """The LM bound to a role in the current context."""
     lms = dspy.settings.get("lms") or {}
@@ -72,6 +88,22 @@ async def ask(role: Role, module: dspy.Module, **inputs: Any) -> Any:
         BadAnswer: if the LM's answer is malformed.
         RoleError: if the LM did not answer.
     """
+    memory: Memory | None = dspy.settings.get("memory")
+    if memory is None:
+        return await _asked(role, module, inputs)
+    question = {**inputs, "of": role, "for": getattr(module, "signature", type(module)).__name__}
+    if (kept := memory.recall(question)) is not None:
+        return _recalled(module, inputs, kept)
+    try:
+        answer = await _asked(role, module, inputs)
+    except BadAnswer as error:
+        memory.keep(question, None, str(error))
+        raise
+    memory.keep(question, answer.model_dump_json())
+    return answer
+
+
+async def _asked(role: Role, module: dspy.Module, inputs: dict[str, Any]) -> Any:
     lm = role_lm(role)
     with dspy.context(lm=lm, adapter=role_adapter(lm)):
         try:
@@ -82,6 +114,22 @@ async def ask(role: Role, module: dspy.Module, **inputs: Any) -> Any:
             if getattr(error, "provider_code", None) in UNUSABLE:
                 raise BadAnswer(str(error.message)) from error
             raise RoleError(role, error) from error
+
+
+def _recalled(module: dspy.Module, inputs: dict[str, Any], kept: Recollection) -> BaseModel:
+    if kept.answer is None:
+        raise BadAnswer(kept.fault or _NO_OBJECT)
+    return answer_type(module, inputs.get("topic", "")).model_validate_json(kept.answer)
+
+
+def answer_type(leaf: dspy.Module, topic: str = "") -> type[BaseModel]:
+    """What a leaf's answer is; a persona's depends on the topic."""
+    if hasattr(leaf, "answer_type"):
+        suited: type[BaseModel] = leaf.answer_type(topic)
+        return suited
+    _, predictor = next(iter(leaf.named_predictors()))
+    own: type[BaseModel] = predictor.signature.output_fields["answer"].annotation
+    return own
 
 
 def _reason(error: AdapterParseError) -> str:

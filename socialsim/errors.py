@@ -33,3 +33,7 @@ class LMError(SocialSimError):
 
 class UsageError(SocialSimError):
     """An option has a value it cannot have."""
+
+
+class BudgetError(SocialSimError):
+    """What a run may cost is spent; what was answered is kept."""

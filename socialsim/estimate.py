@@ -13,7 +13,8 @@ from socialsim.adapter import CompactAdapter
 from socialsim.journal import read_records
 from socialsim.lms import price
 from socialsim.loading import Programs
-from socialsim.run import Item, Mode, RunConfig, Stage, programs_for, roles_needed
+from socialsim.run import Item
+from socialsim.runconfig import Mode, RunConfig, Stage, programs_for, roles_needed
 from socialsim.runfolder import FILES
 from socialsim.schema import Rejection, Role
 from socialsim.taxonomy import MEAN_UTTERANCES

@@ -60,15 +60,17 @@ class Journal(_Closing, Generic[R]):
 
     Opening creates what is missing, validates every line (only ids stay in memory) and repairs
     the last: a complete record without newline gets one, half a line moves to ``<name>.torn``.
+    One that is not ``durable`` outlives its process, not the machine: closing it does not wait for the disk.
 
     Raises:
         InputError: a complete line is not such a record or repeats an id; nothing was changed.
         OutputError: the file cannot be created or repaired.
     """
 
-    def __init__(self, path: str | Path, model: type[R]) -> None:
+    def __init__(self, path: str | Path, model: type[R], durable: bool = True) -> None:
         self.path = Path(path)
         self._model = model
+        self._durable = durable
         self._ids: dict[str, None] = {}
         self._lock = threading.Lock()
         self._file = _open_to_append(self.path)
@@ -121,7 +123,8 @@ class Journal(_Closing, Generic[R]):
         with self._lock, _writing(self.path):
             if not self._file.closed:
                 with self._file:
-                    os.fsync(self._file.fileno())
+                    if self._durable:
+                        os.fsync(self._file.fileno())
 
     def _load(self) -> None:
         for number, line, record in _read(self.path, self._model):

@@ -51,6 +51,16 @@ class Meter:
         if self.parent is not None:
             self.parent._count(price, prompt, completion, cached)
 
+    def recount(self, usage: Usage) -> None:
+        """Count calls of an earlier session for this item; the session did not make them."""
+        with self._lock:
+            self.calls += usage.calls
+            self.prompt_tokens += usage.prompt_tokens
+            self.cached_tokens += usage.cached_tokens
+            self.completion_tokens += usage.completion_tokens
+            known = self.cost is not None and usage.cost is not None
+            self.cost = self.cost + usage.cost if known else None  # type: ignore[operator]
+
     def usage(self, seconds: float = 0.0) -> Usage:
         """The counts as a record."""
         return Usage(

@@ -10,55 +10,25 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sized
-from dataclasses import dataclass, field
-from enum import StrEnum
+from collections.abc import Callable, Container, Iterable, Iterator, Sized
 from itertools import islice
-from pathlib import Path
 from typing import TypeVar
 
-import dspy
-
-from programs.simulate import SimulationOptions
-from socialsim.adapter import CompactAdapter
-from socialsim.ask import role_adapter
-from socialsim.doctor import bind_lm
 from socialsim.duplicates import Deduplicator
-from socialsim.errors import InputError
+from socialsim.errors import BudgetError, InputError
 from socialsim.journal import Journal
-from socialsim.lms import LMSpec, price
-from socialsim.loading import (
-    DIALOGUE_LEAVES,
-    INTAKE_LEAVES,
-    PERSONA_LEAVES,
-    Programs,
-    compiled_states,
-    load_programs,
-)
-from socialsim.meter import Meter, State
+from socialsim.kept import forget
+from socialsim.loading import DIALOGUE_LEAVES, INTAKE_LEAVES, PERSONA_LEAVES
+from socialsim.meter import State
+from socialsim.runconfig import RunConfig, Stage, programs_for, roles_needed
 from socialsim.runfolder import Manifest, RunFolder, Settings
-from socialsim.schema import Dialogue, Persona, Post, Rejection, Role, Scenario
+from socialsim.schema import Dialogue, Persona, Post, Rejection, Scenario
 from socialsim.screening import screen_by_rule
-from socialsim.steps import Steps
-from socialsim.student_adapter import StudentAdapter
+from socialsim.steps import StepName
+from socialsim.worker import Workforce, bound_lms, own_process, run_prices
 
 Item = Post | Scenario | Persona
 R = TypeVar("R", Scenario, Persona, Dialogue)
-
-
-class Mode(StrEnum):
-    """How a dialogue is written."""
-
-    TURN = "turn"
-    ONEPASS = "onepass"
-
-
-class Stage(StrEnum):
-    """The stages of a run; each fills the journal of its name."""
-
-    SCENARIOS = "scenarios"
-    PERSONAS = "personas"
-    DIALOGUES = "dialogues"
 
 
 _LEAVES = {
@@ -68,70 +38,39 @@ _LEAVES = {
 }
 
 
-@dataclass(frozen=True)
-class RunConfig:
-    """Everything a run needs to know.
-
-    Attributes:
-        out: the run folder.
-        lms: the spec of each role.
-        stages: the stages to do; the earlier ones' results are read from the folder.
-        limit: scenarios (or personas, where a run begins with them) to carry on at most, None for all.
-        concurrency: items in flight at once.
-        demonstrations: few-shot examples in an uncompiled program's prompt.
-        states: compiled states named by the user; they win over those that are found.
-        uncompiled: use no compiled state.
-    """
-
-    out: Path
-    lms: Mapping[Role, LMSpec]
-    stages: tuple[Stage, ...] = tuple(Stage)
-    mode: Mode = Mode.TURN
-    simulation: SimulationOptions = field(default_factory=SimulationOptions)
-    seed: int = 0
-    limit: int | None = None
-    concurrency: int = 4
-    min_words: int = 65
-    lm_screening: bool = True
-    demonstrations: int = 2
-    states: tuple[Path, ...] = ()
-    uncompiled: bool = False
-    allow_mixed: bool = False
-    inputs: tuple[str, ...] = ()
-
-
 class Run:
     """One session on a run folder.
 
     Args:
         config: what to do.
         on_change: called with the state whenever an item ends, and about once a second.
+        workforce: who makes the items; this process, if nobody else.
+
+    Attributes:
+        stopped: why the session ended before all items were made, if it did.
+
+    Raises:
+        LMSpecError: if an LM cannot be had, or its price is unknown although its cost is limited.
     """
 
-    def __init__(self, config: RunConfig, on_change: Callable[[State], None] = lambda _: None) -> None:
+    def __init__(
+        self,
+        config: RunConfig,
+        on_change: Callable[[State], None] = lambda _: None,
+        workforce: Workforce | None = None,
+    ) -> None:
         self.config = config
         self.on_change = on_change
         self.programs = programs_for(config)
-        self._lms = self._bind()
-        prices = {lm.model: price(config.lms[role]) for role, lm in self._lms.items()}
-        self.state = State(Meter(prices))
+        lms = bound_lms(config)
+        self._workforce = workforce or own_process(lms)
+        self.state = State(run_prices(config, lms))
+        config.budget.check_prices(self.state.meter)
+        self.stopped: BudgetError | None = None
         self._posts: deque[Post] = deque()
         self._undecided = 0  # posts that an LM is judging or translating
         self._decided = asyncio.Event()
         self._carried = 0  # items that are done, or past intake and still can be
-        self._steps = Steps(
-            self.programs, config.lms, self.state.meter, config.mode, config.simulation.nodes, config.seed
-        )
-
-    def _bind(self) -> dict[Role, dspy.LM]:
-        """One LM a spec, shared by the roles that name it; only roles a run needs are built."""
-        built: dict[LMSpec, dspy.LM] = {}
-        for role in roles_needed(self.config):
-            spec = self.config.lms[role]
-            built[spec] = built.get(spec) or bind_lm(role, spec)
-            if role is Role.SUPPORTER and isinstance(own := role_adapter(built[spec]), StudentAdapter):
-                own.check_nodes(self.config.simulation.nodes)
-        return {role: built[self.config.lms[role]] for role in roles_needed(self.config)}
 
     def settings(self) -> Settings:
         """What the items of this session depend on."""
@@ -165,7 +104,8 @@ class Run:
         with RunFolder(config.out, self.settings(), config.inputs, config.allow_mixed) as folder:
             self.folder = folder
             new = self._new(given)
-            self._write_manifest()  # a killed session, too, leaves what its items were made with
+            # A killed session, too, leaves what its items were made with.
+            self._earlier_usage = self._write_manifest().usage
             try:
                 self._take_in(new)
                 asyncio.run(self._carry_all())
@@ -236,7 +176,7 @@ class Run:
         ticker = asyncio.create_task(self._tick())
         running: set[asyncio.Task[None]] = set()
         try:
-            with dspy.context(lms=self._lms, adapter=CompactAdapter(), disable_history=True, max_trace_size=0):
+            async with self._workforce(self.config, self.state.meter, self._check_budget) as self._maker:
                 while (item := await self._next(waiting)) is not None:
                     running.add(asyncio.create_task(self._carry(item)))
                     while len(running) >= self.config.concurrency:
@@ -248,6 +188,14 @@ class Run:
             for task in running:
                 task.cancel()
             await asyncio.gather(ticker, *running, return_exceptions=True)
+
+    def _check_budget(self) -> None:
+        """Called before each call of an LM.
+
+        Raises:
+            BudgetError: if what the run may take is spent.
+        """
+        self.config.budget.check(self._earlier_usage, self.state.meter)
 
     def _count_total(self, waiting: Sized) -> None:
         limit, done = self.config.limit, len(self._last_journal())
@@ -270,10 +218,12 @@ class Run:
 
     async def _next(self, waiting: deque[Item]) -> Item | None:
         """The next item; waits where a limit leaves it open whether another post is wanted."""
+        if self.stopped:
+            return None
         if waiting:
             return waiting.popleft()
         limit = self.config.limit
-        while self._posts:
+        while self._posts and not self.stopped:
             if limit is None or len(self.folder.scenarios) + self._undecided < limit:
                 self._undecided += 1
                 return self._posts.popleft()
@@ -293,6 +243,14 @@ class Run:
                 return self.folder.dialogues
 
     async def _carry(self, item: Item) -> None:
+        """Carry one item as far as the budget lets it; what it was answered so far is kept."""
+        try:
+            await self._make(item)
+        except BudgetError as spent:
+            self.stopped = spent
+        self._show()
+
+    async def _make(self, item: Item) -> None:
         """Carry one item through the stages that are asked for; each result is journalled at once."""
         stages, folder = self.config.stages, self.folder
         made: Scenario | Persona | Dialogue | Rejection | Post = item
@@ -300,27 +258,27 @@ class Run:
             made = await self._decide(made)
         # A power cut can lose an earlier file's last lines: what they led to is not made twice.
         if isinstance(made, Scenario) and Stage.PERSONAS in stages and made.id not in folder.personas:
-            made = self._keep(folder.personas, await self._steps.persona(made))
+            made = self._keep("persona", made.id, folder.personas, await self._maker.persona(made))
         if isinstance(made, Persona) and Stage.DIALOGUES in stages and made.id not in folder.dialogues:
-            made = self._keep(folder.dialogues, await self._steps.dialogue(made))
+            made = self._keep("simulate", made.id, folder.dialogues, await self._maker.dialogue(made))
         self.state.done += not isinstance(made, Rejection)
-        self._show()
 
     async def _decide(self, post: Post) -> Scenario | Rejection:
         try:
-            made = self._keep(self.folder.scenarios, await self._steps.scenario(post))
+            made = self._keep("intake", post.id, self.folder.scenarios, await self._maker.scenario(post))
             self._carried += 1
             return made
         finally:
             self._undecided -= 1
             self._decided.set()
 
-    def _keep(self, journal: Journal[R], made: R | Rejection) -> R | Rejection:
+    def _keep(self, step: StepName, item_id: str, journal: Journal[R], made: R | Rejection) -> R | Rejection:
         if isinstance(made, Rejection):
             self._reject(made)
             self._carried -= 1
         else:
             journal.append(made)
+        forget(self.config.out, step, item_id)
         return made
 
     def _reject(self, rejection: Rejection) -> None:
@@ -340,21 +298,3 @@ async def _some_done(running: set[asyncio.Task[None]]) -> set[asyncio.Task[None]
     for task in done:
         task.result()
     return running
-
-
-def programs_for(config: RunConfig) -> Programs:
-    """The programs a run calls."""
-    onepass = config.mode is Mode.ONEPASS
-    needed = {role: config.lms[role] for role in roles_needed(config)}
-    states = compiled_states(needed, config.simulation, config.states, config.uncompiled)
-    return load_programs(onepass, config.simulation, config.lm_screening, config.demonstrations, config.seed, states)
-
-
-def roles_needed(config: RunConfig) -> tuple[Role, ...]:
-    """The roles a run calls; in one pass the supporter's LM writes both speakers."""
-    roles = []
-    if Stage.SCENARIOS in config.stages or Stage.PERSONAS in config.stages:
-        roles.append(Role.PERSONA)
-    if Stage.DIALOGUES in config.stages:
-        roles += [Role.SUPPORTER] if config.mode is Mode.ONEPASS else [Role.SEEKER, Role.SUPPORTER]
-    return tuple(roles)

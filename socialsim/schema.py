@@ -146,6 +146,18 @@ class Usage(Record):
     cost: float | None = 0.0
     seconds: float = 0.0
 
+    def since(self, before: Usage) -> Usage:
+        """What was used after an earlier count."""
+        known = self.cost is not None and before.cost is not None
+        return Usage(
+            calls=self.calls - before.calls,
+            prompt_tokens=self.prompt_tokens - before.prompt_tokens,
+            cached_tokens=self.cached_tokens - before.cached_tokens,
+            completion_tokens=self.completion_tokens - before.completion_tokens,
+            cost=self.cost - before.cost if known else None,  # type: ignore[operator]
+            seconds=self.seconds - before.seconds,
+        )
+
 
 class Provenance(Record):
     """How an item was made, and what the checks made of it.

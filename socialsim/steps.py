@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractContextManager, closing, nullcontext
+from pathlib import Path
 from typing import Literal, TypeVar
 
 import dspy
@@ -11,6 +13,7 @@ from dspy.utils.exceptions import ContextWindowExceededError, LMInvalidRequestEr
 
 from socialsim.ask import Exhausted, RoleError
 from socialsim.errors import LMError
+from socialsim.kept import KeptAnswers, kept_file
 from socialsim.lm_errors import explain_lm_error
 from socialsim.lms import LMSpec
 from socialsim.loading import Programs
@@ -19,7 +22,7 @@ from socialsim.rules import signed
 from socialsim.schema import Dialogue, Node, Persona, Post, Provenance, Rejection, Role, Scenario, Usage
 
 R = TypeVar("R", Scenario, Persona, Dialogue)
-Name = Literal["intake", "persona", "simulate"]
+StepName = Literal["intake", "persona", "simulate"]
 
 
 class Steps:
@@ -32,6 +35,8 @@ class Steps:
         mode: how dialogues are written, for provenance.
         nodes: the reasoning nodes, for provenance.
         seed: seed of the run.
+        run: the run folder, where answers for unfinished items are kept; None keeps none.
+        before_call: called before each call of an LM; it may raise. Only with ``run``.
     """
 
     def __init__(
@@ -42,6 +47,8 @@ class Steps:
         mode: str,
         nodes: tuple[Node, ...],
         seed: int,
+        run: Path | None = None,
+        before_call: Callable[[], None] = lambda: None,
     ) -> None:
         self._programs = programs
         self._specs = specs
@@ -49,6 +56,10 @@ class Steps:
         self._mode = mode
         self._nodes = nodes
         self._seed = seed
+        self._run = run
+        self._before_call = before_call
+        texts = {role: spec.text for role, spec in specs.items()}
+        self._basis = repr((sorted(texts.items()), sorted(programs.hashes.items()), mode, nodes, seed))
 
     async def scenario(self, post: Post) -> Scenario | Rejection:
         """Screen and translate a post."""
@@ -110,7 +121,7 @@ class Steps:
 
     async def _measured(
         self,
-        name: Name,
+        name: StepName,
         item_id: str,
         step: Callable[[], Awaitable[R | Rejection]],
         sign: Callable[[R, Usage], R],
@@ -121,7 +132,7 @@ class Steps:
             LMError: if an LM does not answer at all, in one line.
         """
         meter, started = Meter(self._meter.prices, parent=self._meter), time.monotonic()
-        with dspy.context(usage_tracker=meter):
+        with self._memory(name, item_id, meter) as memory, dspy.context(usage_tracker=meter, memory=memory):
             try:
                 made = await step()
             except Exhausted as error:
@@ -131,7 +142,12 @@ class Steps:
         usage = meter.usage(time.monotonic() - started)
         return made.model_copy(update={"usage": usage}) if isinstance(made, Rejection) else sign(made, usage)
 
-    def _refused(self, name: Name, item_id: str, error: RoleError) -> Rejection:
+    def _memory(self, name: StepName, item_id: str, meter: Meter) -> AbstractContextManager[KeptAnswers | None]:
+        if self._run is None:
+            return nullcontext()
+        return closing(KeptAnswers(kept_file(self._run, name, item_id), self._basis, meter, self._before_call))
+
+    def _refused(self, name: StepName, item_id: str, error: RoleError) -> Rejection:
         """Some requests fail because of one item; every other failure is the LM's and stops the run."""
         line = explain_lm_error(error.role, self._specs[error.role].text, error.error)
         too_long = isinstance(error.error, ContextWindowExceededError)

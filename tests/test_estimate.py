@@ -10,7 +10,7 @@ import pytest
 from programs.simulate import SimulationOptions
 from socialsim.estimate import Estimate, estimate, open_items
 from socialsim.lms import parse_spec
-from socialsim.run import Mode, RunConfig, Stage
+from socialsim.runconfig import Mode, RunConfig, Stage
 from socialsim.schema import Post, Rejection, Role
 from tests.answering_server import answering_server
 from tests.command import manifest_of, socialsim

@@ -17,7 +17,8 @@ from socialsim.formats.ssconv import read_personas, write_profiles
 from socialsim.journal import read_records
 from socialsim.lms import parse_spec
 from socialsim.meter import State
-from socialsim.run import Run, RunConfig
+from socialsim.run import Run
+from socialsim.runconfig import RunConfig
 from socialsim.schema import Dialogue, Persona, Post, Rejection, Role, Speaker
 from tests.answering_server import AnsweringServer, answering_server
 from tests.command import assert_whole, ids, manifest_of, socialsim

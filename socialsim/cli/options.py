@@ -98,6 +98,10 @@ class WorkOptions:
     """Continue the run folder if it exists; with --no-resume an existing one is refused."""
     allow_mixed: Annotated[bool, Parameter(negative=())] = False
     """Continue a run that was made with other settings; each item says how it was made."""
+    max_cost: Annotated[float | None, Parameter(validator=Number(gt=0))] = None
+    """USD the run may cost in all; it stops by itself, and goes on with a higher limit."""
+    max_tokens: Annotated[int | None, Parameter(validator=Number(gt=0))] = None
+    """Tokens it may read and write in all."""
     dry_run: Annotated[bool, Parameter(negative=())] = False
     """Say what would be done, with calls, tokens and cost; call no LM, write nothing."""
 

@@ -15,7 +15,8 @@ from socialsim.journal import read_records
 from socialsim.loading import PLAYERS, Programs
 from socialsim.progress import shown
 from socialsim.report.funnel import Funnel
-from socialsim.run import Item, Mode, Run, RunConfig, Stage, roles_needed
+from socialsim.run import Item, Run
+from socialsim.runconfig import Mode, RunConfig, Stage, roles_needed
 from socialsim.runfolder import Manifest
 from socialsim.schema import Post, Rejection, Scenario
 from socialsim.screening import screen_by_rule
@@ -47,6 +48,8 @@ def execute(config: RunConfig, items: Sequence[Item]) -> None:
         console.print(f"\nStopped. Nothing is lost: run the same command again to go on in {where}.", soft_wrap=True)
         raise SystemExit(130) from None
     _summary(console, config, manifest)
+    if run.stopped:
+        raise run.stopped
 
 
 def program_lines(programs: Programs, config: RunConfig) -> list[tuple[str, str]]:

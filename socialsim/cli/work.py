@@ -12,7 +12,8 @@ from socialsim.cli.options import DialogueOptions, LMOptions, PostOptions, Progr
 from socialsim.errors import InputError, OutputError, UsageError
 
 if TYPE_CHECKING:
-    from socialsim.run import Item, RunConfig, Stage
+    from socialsim.run import Item
+    from socialsim.runconfig import RunConfig, Stage
     from socialsim.schema import Node
 
 LM_DEFAULT, WORK_DEFAULT, POST_DEFAULT = LMOptions(), WorkOptions(), PostOptions()
@@ -43,7 +44,7 @@ def run(
     inputs
         Files of posts: PsyQA, ESConv situations, SSConv profiles, JSONL, CSV. Default: the bundled scenarios.
     """
-    from socialsim.run import Stage
+    from socialsim.runconfig import Stage
 
     _Job(tuple(Stage), work, lms, posts, dialogues, programs).do(inputs)
 
@@ -58,7 +59,7 @@ def scenarios(
     inputs
         Files of posts. Default: the bundled scenarios.
     """
-    from socialsim.run import Stage
+    from socialsim.runconfig import Stage
 
     _Job((Stage.SCENARIOS,), work, lms, posts).do(inputs)
 
@@ -76,7 +77,7 @@ def personas(
     inputs
         Files of scenarios (scenarios.jsonl of a run). Default: those in the run folder.
     """
-    from socialsim.run import Stage
+    from socialsim.runconfig import Stage
 
     _Job((Stage.PERSONAS,), work, lms, programs=programs).do(inputs)
 
@@ -95,7 +96,7 @@ def simulate(
     inputs
         Files of personas: personas.jsonl of a run, or SSConv profiles. Default: those in the run folder.
     """
-    from socialsim.run import Stage
+    from socialsim.runconfig import Stage
 
     _Job((Stage.DIALOGUES,), work, lms, dialogues=dialogues, programs=programs).do(inputs)
 
@@ -129,8 +130,9 @@ class _Job:
 
     def _config(self, inputs: Sequence[Path]) -> RunConfig:
         from programs.simulate import SimulationOptions
+        from socialsim.budget import Budget
         from socialsim.lms import usual_shots
-        from socialsim.run import Mode, RunConfig
+        from socialsim.runconfig import Mode, RunConfig
         from socialsim.schema import Role
 
         specs, choice = self.lms.resolve(), self.dialogues
@@ -158,11 +160,12 @@ class _Job:
             states=self.programs.program,
             uncompiled=self.programs.uncompiled,
             allow_mixed=self.work.allow_mixed,
+            budget=Budget(self.work.max_cost, self.work.max_tokens),
             inputs=tuple(path.name for path in inputs) or self._default_input(),
         )
 
     def _default_input(self) -> tuple[str, ...]:
-        from socialsim.run import Stage
+        from socialsim.runconfig import Stage
 
         return ("bundled scenarios",) if self.stages[0] is Stage.SCENARIOS else ()
 
@@ -171,7 +174,7 @@ class _Job:
             raise OutputError(f"{self.work.out} exists; leave out --no-resume to continue it, or name another --out")
 
     def _items(self, inputs: Sequence[Path]) -> Iterator[Item]:
-        from socialsim.run import Stage
+        from socialsim.runconfig import Stage
         from socialsim.runfolder import run_file
 
         if self.stages[0] is Stage.SCENARIOS:

@@ -13,7 +13,8 @@ def main(load: Load) -> None:
     """Simulate the dialogues of ``load`` through the run, journals on, and print what it took."""
     from programs.simulate import SimulationOptions
     from socialsim.lms import parse_spec
-    from socialsim.run import Run, RunConfig, Stage
+    from socialsim.run import Run
+    from socialsim.runconfig import RunConfig, Stage
     from socialsim.schema import Role
     from tests.bench.script import personas
 

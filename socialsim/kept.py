@@ -1,0 +1,104 @@
+"""What an LM answered for an item that is not finished yet: a killed run asks nothing twice.
+
+Each item in the making has a file of its own in ``RUN/unfinished``, a line an answer; it goes when the item is
+journalled. A program that is run again asks the same questions in the same order and is given the same answers,
+as long as LM, program and seed are the same.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import defaultdict, deque
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from socialsim.journal import Journal
+from socialsim.meter import Meter
+from socialsim.schema import Record, Usage
+
+FOLDER: Final = "unfinished"
+
+
+class Kept(Record):
+    """One answer of an unfinished item.
+
+    Attributes:
+        id: its number.
+        question: hash of what was asked, of whom.
+        answer: the answer as JSON; None where it could not be used.
+        fault: why it could not be used.
+        usage: what it took.
+    """
+
+    id: str
+    question: str
+    answer: str | None = None
+    fault: str | None = None
+    usage: Usage = Usage()
+
+
+class KeptAnswers:
+    """The answers of one item in the making, as `socialsim.ask` recalls and keeps them.
+
+    Args:
+        file: where they lie; made with the first answer.
+        basis: what answers depend on beside the question: LMs, programs, seed.
+        meter: counts the item's calls; recalled ones are counted again for the item, not for the session.
+        before_call: called before a question that was not answered yet is asked; it may raise.
+    """
+
+    def __init__(self, file: Path, basis: str, meter: Meter, before_call: Callable[[], None]) -> None:
+        self._file = file
+        self._basis = basis
+        self._meter = meter
+        self._before_call = before_call
+        self._counted = meter.usage()
+        self._waiting: dict[str, deque[Kept]] = defaultdict(deque)
+        self._journal: Journal[Kept] | None = None
+        if file.exists():
+            self._journal = Journal(file, Kept, durable=False)
+            for kept in self._journal:
+                self._waiting[kept.question].append(kept)
+
+    def recall(self, question: Mapping[str, Any]) -> Kept | None:
+        """The next answer to a question that was asked before."""
+        waiting = self._waiting.get(self._hash(question))
+        if not waiting:
+            self._before_call()
+            return None
+        kept = waiting.popleft()
+        self._meter.recount(kept.usage)
+        self._counted = self._meter.usage()
+        return kept
+
+    def keep(self, question: Mapping[str, Any], answer: str | None, fault: str | None = None) -> None:
+        """Write an answer down before anything else is done with it."""
+        if self._journal is None:
+            self._journal = Journal(self._file, Kept, durable=False)
+        counted, self._counted = self._counted, self._meter.usage()
+        number = f"{len(self._journal) + 1:04d}"
+        asked, usage = self._hash(question), self._counted.since(counted)
+        self._journal.append(Kept(id=number, question=asked, answer=answer, fault=fault, usage=usage))
+
+    def close(self) -> None:
+        """Give the file back; it stays until the item is journalled."""
+        if self._journal is not None:
+            self._journal.close()
+
+    def _hash(self, question: Mapping[str, Any]) -> str:
+        told = {name: value for name, value in question.items() if isinstance(value, str | tuple)}
+        text = json.dumps([self._basis, told], sort_keys=True, ensure_ascii=False)
+        return hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
+
+
+def kept_file(run: Path, step: str, item_id: str) -> Path:
+    """Where the answers of an item's step lie while it is unfinished."""
+    name = hashlib.blake2b(item_id.encode(), digest_size=12).hexdigest()
+    return run / FOLDER / f"{step}-{name}.jsonl"
+
+
+def forget(run: Path, step: str, item_id: str) -> None:
+    """The item is journalled: its answers are not needed any more."""
+    kept_file(run, step, item_id).unlink(missing_ok=True)

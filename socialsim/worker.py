@@ -1,0 +1,64 @@
+"""Who makes a run's items: programs, LMs and steps of this process, or of others that look the same from here."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Protocol
+
+import dspy
+
+from socialsim.adapter import CompactAdapter
+from socialsim.ask import role_adapter
+from socialsim.doctor import bind_lm
+from socialsim.lms import LMSpec, price
+from socialsim.meter import Meter
+from socialsim.runconfig import RunConfig, programs_for, roles_needed
+from socialsim.schema import Dialogue, Persona, Post, Rejection, Role, Scenario
+from socialsim.steps import Steps
+from socialsim.student_adapter import StudentAdapter
+
+
+class Maker(Protocol):
+    """Makes items, many at once; each call is one item's step and may be awaited beside others."""
+
+    async def scenario(self, post: Post) -> Scenario | Rejection: ...  # noqa: D102
+    async def persona(self, scenario: Scenario) -> Persona | Rejection: ...  # noqa: D102
+    async def dialogue(self, persona: Persona) -> Dialogue | Rejection: ...  # noqa: D102
+
+
+# Opens a maker for a run; it counts calls on the meter and asks ``before_call`` (which may raise) before each.
+Workforce = Callable[[RunConfig, Meter, Callable[[], None]], AbstractAsyncContextManager[Maker]]
+
+
+def bound_lms(config: RunConfig) -> dict[Role, dspy.LM]:
+    """One LM a spec, shared by the roles that name it; only roles a run needs are built.
+
+    Raises:
+        LMSpecError: if one cannot be had, or a student cannot write the reasoning asked for.
+    """
+    built: dict[LMSpec, dspy.LM] = {}
+    for role in roles_needed(config):
+        spec = config.lms[role]
+        built[spec] = built.get(spec) or bind_lm(role, spec)
+        if role is Role.SUPPORTER and isinstance(own := role_adapter(built[spec]), StudentAdapter):
+            own.check_nodes(config.simulation.nodes)
+    return {role: built[config.lms[role]] for role in roles_needed(config)}
+
+
+def run_prices(config: RunConfig, lms: dict[Role, dspy.LM]) -> Meter:
+    """A meter that knows the price of each LM of a run."""
+    return Meter({lm.model: price(config.lms[role]) for role, lm in lms.items()})
+
+
+def own_process(lms: dict[Role, dspy.LM]) -> Workforce:
+    """Make the items here, with these LMs."""
+
+    @asynccontextmanager
+    async def working(config: RunConfig, meter: Meter, before_call: Callable[[], None]) -> AsyncIterator[Maker]:
+        nodes, mode = config.simulation.nodes, config.mode
+        steps = Steps(programs_for(config), config.lms, meter, mode, nodes, config.seed, config.out, before_call)
+        with dspy.context(lms=lms, adapter=CompactAdapter(), disable_history=True, max_trace_size=0):
+            yield steps
+
+    return working
