@@ -133,6 +133,14 @@ def schema_of(request: Request) -> Schema:
     return schema
 
 
+def writer(rng: random.Random) -> _Writer:
+    """Writes answers to schemas, drawn by ``rng``, the sentences too."""
+    made = _Writer(rng, {})
+    for _ in range(rng.randrange(900)):
+        next(made.sentences)
+    return made
+
+
 _FEELINGS = ["worried", "tired", "hopeful", "angry", "lonely", "ashamed", "calm", "stuck", "proud", "nervous"]
 _THINGS = [
     "my exam",
@@ -173,7 +181,7 @@ class _Writer:
     def __init__(self, rng: random.Random | None, fixed: dict[str, Any]) -> None:
         self._rng = rng
         self._fixed = fixed
-        self._sentences = sentences()
+        self.sentences = sentences()
 
     def object_for(self, schema: Schema) -> dict[str, Any]:
         value: dict[str, Any] = self._value(schema, schema.get("$defs", {}))
@@ -225,9 +233,9 @@ class _Writer:
         return self._rng.randint(int(low), int(high)) if self._rng else low
 
     def _string(self, schema: Schema, _: Schema) -> str:
-        text = next(self._sentences)
+        text = next(self.sentences)
         while len(text) < schema.get("minLength", 0):
-            text += " " + next(self._sentences)
+            text += " " + next(self.sentences)
         limit = schema.get("maxLength")
         return text if limit is None or len(text) <= limit else _shortened(text, limit)
 
