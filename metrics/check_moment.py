@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from math import prod
 
-from metrics.check_words import content_of, definite
+from metrics.check_words import content, content_of, definite
 from metrics.verdicts import CheckVerdict, Rule
 from socialsim.schema import Node, Persona, Speaker, Turn
-from socialsim.text import split_emoji
+from socialsim.text import joined, split_emoji
 
 
 @lru_cache(maxsize=16384)
@@ -51,7 +51,7 @@ class Moment:
     @cached_property
     def vocabulary(self) -> frozenset[str]:
         """The content of everything said so far."""
-        return content_of(turn.text for turn in self.history)
+        return joined(content, tuple(turn.text for turn in self.history))
 
 
 @dataclass

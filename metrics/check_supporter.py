@@ -40,12 +40,13 @@ def check_supporter(text: str, turn: Turn, moment: Moment) -> Iterator[CheckVerd
         moment: where it stands.
     """
     if moment.persona is not None:
-        yield _control(text, moment, moment.persona)
+        yield check_control(text, moment, moment.persona)
     if turn.strategies:
         yield _match(text, turn, moment)
 
 
-def _control(text: str, moment: Moment, persona: Persona) -> CheckVerdict:
+def check_control(text: str, moment: Moment, persona: Persona) -> CheckVerdict:
+    """Whether a reply tells a fact of the persona that nobody has said yet."""
     marks = Marks(Rule.CONTROL, moment.number)
     said = [turn.text for turn in moment.history]
     for fact, evidence in leaks_in(text, said, persona_facts(persona)):

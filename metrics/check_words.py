@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 
-from socialsim.text import ngrams, words
+from socialsim.text import joined, ngrams, words
 
 
 def word_set(text: str) -> frozenset[str]:
@@ -45,6 +45,7 @@ VAGUE = word_set(
 )
 
 
+@lru_cache(maxsize=16384)
 def _stem(word: str) -> str:
     for ending, instead in (("ies", "y"), ("ied", "y"), ("ing", ""), ("ed", ""), ("es", ""), ("ly", ""), ("s", "")):
         if word.endswith(ending) and len(word) - len(ending) >= 3 and not word.endswith("ss"):
@@ -58,14 +59,14 @@ def _stem(word: str) -> str:
 _VAGUE_STEMS = frozenset(map(_stem, VAGUE))
 
 
-@lru_cache(maxsize=16384)
+@lru_cache(maxsize=2048)
 def content(text: str) -> frozenset[str]:
     """The stems of the words that carry meaning, numbers included."""
     bare = (word.partition("'")[0] for token in words(text) for word in token.split("-"))
     return frozenset(_stem(word) for word in bare if word not in _GRAMMAR and (len(word) > 2 or word.isdigit()))
 
 
-@lru_cache(maxsize=16384)
+@lru_cache(maxsize=2048)
 def definite(text: str) -> frozenset[str]:
     """The stems that name a person, a place, a time, a number, an act or a thing rather than a mood."""
     return content(text) - _VAGUE_STEMS
@@ -82,15 +83,21 @@ def likeness(one: str, other: str) -> float:
     return len(left & right) / min(len(left), len(right)) if left and right else 0.0
 
 
-@lru_cache(maxsize=16384)
+@lru_cache(maxsize=2048)
 def heard(text: str) -> frozenset[str]:
     """The words of a text and the parts of hyphenated ones and of contractions, in lower case."""
     return frozenset(part for word in words(text) for part in (word, *word.replace("'", "-").split("-")))
 
 
-@lru_cache(maxsize=32768)
-def _grams(text: str, length: int) -> frozenset[tuple[str, ...]]:
-    return frozenset(ngrams(words(text), length))
+@lru_cache(maxsize=8)
+def _grams_of(length: int) -> Callable[[str], frozenset[int]]:
+    """Hashes of a text's word runs: a quarter of their memory, and as good to compare."""
+
+    @lru_cache(maxsize=1024)
+    def grams(text: str) -> frozenset[int]:
+        return frozenset(map(hash, ngrams(words(text), length)))
+
+    return grams
 
 
 @lru_cache(maxsize=64)
@@ -118,11 +125,9 @@ def copied_share(text: str, runs: frozenset[tuple[str, ...]], length: int) -> fl
 
 def shared_run_share(text: str, earlier: Sequence[str], length: int = 5) -> float:
     """Share of a text's runs of ``length`` words that earlier texts have too, 0 to 1."""
-    runs = _grams(text, length)
-    if not runs:
-        return 0.0
-    shared = frozenset().union(*(runs & _grams(other, length) for other in earlier))
-    return len(shared) / len(runs)
+    grams = _grams_of(length)
+    runs = grams(text)
+    return len(runs & joined(grams, tuple(earlier))) / len(runs) if runs else 0.0
 
 
 def shown(stems: Iterable[str], text: str, most: int = 3) -> str:

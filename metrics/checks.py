@@ -7,12 +7,12 @@ feedback names what to change, so that an optimiser can climb them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from metrics.check_moment import Marks, Moment, plain
 from metrics.check_reasoning import asked_nodes, check_reasoning, node_text
 from metrics.check_seeker import check_seeker, detail_of_seeker
-from metrics.check_supporter import check_supporter, detail_of_reply
+from metrics.check_supporter import check_control, check_supporter, detail_of_reply
 from metrics.check_whole import check_whole
 from metrics.verdicts import CheckVerdict, Rule
 from socialsim.schema import Dialogue, Node, Persona, Speaker, Turn
@@ -46,6 +46,12 @@ def check_content(turn: Turn, moment: Moment) -> Iterator[CheckVerdict]:
     yield from check_supporter(text, turn, moment)
     if reasoned := check_reasoning(text, turn, moment):
         yield reasoned
+
+
+def check_persona_told(turn: Turn, moment: Moment) -> Iterator[CheckVerdict]:
+    """The one rule on a reply that needs the persona: control."""
+    if turn.speaker is Speaker.SUPPORTER and moment.persona is not None:
+        yield check_control(plain(turn.text), moment, moment.persona)
 
 
 def check_wording(turn: Turn, moment: Moment) -> Iterator[CheckVerdict]:
@@ -89,6 +95,7 @@ def check_dialogue(
     persona: Persona | None,
     nodes: tuple[Node, ...] | None = None,
     copied_from: frozenset[tuple[str, ...]] = frozenset(),
+    known: Callable[[int, Turn], list[CheckVerdict] | None] = lambda number, turn: None,
 ) -> list[CheckVerdict]:
     """Check every turn of a dialogue and the dialogue as a whole.
 
@@ -97,16 +104,16 @@ def check_dialogue(
         persona: the seeker's, None where there is none.
         nodes: the reasoning nodes asked for; None finds them out (see `nodes_of`).
         copied_from: word runs of the examples in the prompt (see `socialsim.validation.copy_runs`).
+        known: what `check_content` said of a turn (by number) while it was written, a reply's without the persona.
 
     Returns:
         The turns' verdicts in order, then those of the whole dialogue (``turn`` None).
     """
-    return list(_verdicts(dialogue, persona, nodes_of(dialogue) if nodes is None else nodes, copied_from))
-
-
-def _verdicts(
-    dialogue: Dialogue, persona: Persona | None, nodes: tuple[Node, ...], copied_from: frozenset[tuple[str, ...]]
-) -> Iterator[CheckVerdict]:
+    asked, verdicts = nodes_of(dialogue) if nodes is None else nodes, list[CheckVerdict]()
     for index, turn in enumerate(dialogue.turns):
-        yield from check_turn(turn, Moment(dialogue.turns[:index], persona, nodes, copied_from))
-    yield from check_whole(dialogue, persona)
+        moment, content = Moment(dialogue.turns[:index], persona, asked, copied_from), known(index + 1, turn)
+        if content is None:
+            verdicts += check_turn(turn, moment)
+        else:
+            verdicts += [*check_persona_told(turn, moment), *content, *check_wording(turn, moment)]
+    return [*verdicts, *check_whole(dialogue, persona)]

@@ -94,7 +94,7 @@ def stance_of(text: str, persona: Persona, turn: int = 1) -> UtteranceStance:
     return _stance(text, Same((persona,))).model_copy(update={"turn": turn})
 
 
-@lru_cache(maxsize=8192)  # asked while a dialogue is written and again when it is whole
+@lru_cache(maxsize=2048)  # asked while a dialogue is written and again when it is whole
 def _stance(text: str, whose: Same[Persona]) -> UtteranceStance:
     (persona,) = whose.items
     facts = persona_facts(persona)

@@ -167,7 +167,7 @@ def clauses(text: str) -> list[str]:
     return parts
 
 
-@lru_cache(maxsize=16384)
+@lru_cache(maxsize=1024)
 def distinctive(reading: Reading) -> frozenset[str]:
     """Base forms of the words that are not everyday talk, names included."""
     return frozenset(
@@ -180,7 +180,7 @@ def distinctive(reading: Reading) -> frozenset[str]:
     )
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=8192)
 def key_of(fact: Fact) -> Key:
     """What a fact is compared by."""
     reading = read(fact.text)

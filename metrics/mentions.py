@@ -80,14 +80,14 @@ class Reading(NamedTuple):
     relations: tuple[Relation, ...]
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=16384)
 def fold(word: str) -> str:
     """Lower case without accents: "Jürgen" and "Jurgen" are one name."""
     plain = unicodedata.normalize("NFKD", word.lower().replace("’", "'").replace("ł", "l"))
     return "".join(character for character in plain if not unicodedata.combining(character))
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=16384)
 def stem(word: str) -> str:
     """Base form of a word: no possessive, plural, -ing or -ed; equal for variants, not always a word."""
     word = re.sub(r"'s?$", "", word.lower())
@@ -103,7 +103,7 @@ def stem(word: str) -> str:
     return word[:-1] + "i" if word.endswith("y") and len(word) > 3 else word
 
 
-@lru_cache(maxsize=16384)
+@lru_cache(maxsize=1024)
 def read(text: str) -> Reading:
     """Read a text once; later calls with the same text are free."""
     tokens = tuple(_tokens(text))
@@ -144,7 +144,7 @@ def _numbers(text: str, tokens: tuple[Token, ...]) -> Iterator[Number]:
             yield date
         elif (ordinal := _ordinal(token.lower)) is not None:
             yield Number(ordinal, _units(text, tokens, at), "ordinal", token.start, token.end)
-        elif token.lower in NUMBER_WORDS or _FIGURE.fullmatch(token.lower):
+        elif _is_number(token.lower):
             value, last = _value(text, tokens, at)
             if value > 1 and token.lower != "second":
                 yield _quantity(text, tokens, at, last, value)
@@ -154,13 +154,33 @@ def _numbers(text: str, tokens: tuple[Token, ...]) -> Iterator[Number]:
 
 def _date(tokens: tuple[Token, ...], at: int) -> Number | None:
     token = tokens[at]
-    index = CALENDAR.get(token.lower) or CALENDAR.get(re.sub(r"'?s$", "", token.lower))
+    index = _calendar(token.lower)
     # "may" and "march" are words too; only a capital within a sentence makes them months.
     if index is None or (token.lower in ("may", "march") and (token.opens or not token.capital)):
         return None
     return Number(float(index), frozenset(), "date", token.start, token.end)
 
 
+# What a word is by itself is looked up once: texts have many words, a language few.
+_known = lru_cache(maxsize=16384)
+
+
+@_known
+def _is_number(word: str) -> bool:
+    return word in NUMBER_WORDS or bool(_FIGURE.fullmatch(word))
+
+
+@_known
+def _calendar(word: str) -> int | None:
+    return CALENDAR.get(word) or CALENDAR.get(re.sub(r"'?s$", "", word))
+
+
+@_known
+def _relation(word: str) -> str | None:
+    return RELATIONS.get(word) or RELATIONS.get(re.sub(r"(?:'s|s'?)$", "", word))
+
+
+@_known
 def _ordinal(word: str) -> float | None:
     if found := re.fullmatch(r"([0-9]+)(?:st|nd|rd|th)", word):
         return float(found.group(1))
@@ -239,7 +259,7 @@ def _units(text: str, tokens: tuple[Token, ...], last: int) -> frozenset[str]:
 
 def _relations(text: str, tokens: tuple[Token, ...]) -> Iterator[Relation]:
     for at, token in enumerate(tokens):
-        name = RELATIONS.get(token.lower) or RELATIONS.get(re.sub(r"(?:'s|s'?)$", "", token.lower))
+        name = _relation(token.lower)
         if name is None:
             continue
         law = [part.lower for part in tokens[at + 1 : at + 3]] in (["in", "law"], ["in", "laws"])

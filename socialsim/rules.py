@@ -7,16 +7,39 @@ is left to it.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from statistics import mean
 
 from metrics.checks import Moment as CheckMoment
 from metrics.checks import check_content, check_dialogue
 from metrics.verdicts import CheckVerdict, Rule
 from programs.keep import Moment, TurnCheck
-from socialsim.schema import Dialogue, Flag, Node, Persona, Turn
+from socialsim.schema import Dialogue, Flag, Node, Persona, Reasoning, Turn
 from socialsim.validation import Finding
 
 PASS = 0.5  # a verdict's score from which a rule counts as kept
+
+
+# What was said of each turn while its dialogue was written, by number and text, with the reasoning it was said of.
+_Written = dict[tuple[int, str], tuple[Reasoning | None, list[CheckVerdict]]]
+_written: ContextVar[_Written | None] = ContextVar("verdicts_while_writing", default=None)
+
+
+@contextmanager
+def remembering() -> Iterator[None]:
+    """While a dialogue is written and `signed`: its turns are not checked twice."""
+    token = _written.set({})
+    try:
+        yield
+    finally:
+        _written.reset(token)
+
+
+def _known(number: int, turn: Turn) -> list[CheckVerdict] | None:
+    reasoning, verdicts = (_written.get() or {}).get((number, turn.text), (None, None))
+    return verdicts if reasoning is turn.reasoning else None
 
 
 def rule_check(nodes: tuple[Node, ...]) -> TurnCheck:
@@ -31,7 +54,10 @@ def rule_check(nodes: tuple[Node, ...]) -> TurnCheck:
     """
 
     def check(turn: Turn, moment: Moment) -> list[Finding]:
-        verdicts = check_content(turn, CheckMoment(moment.history, moment.persona, nodes))
+        verdicts = list(check_content(turn, CheckMoment(moment.history, moment.persona, nodes)))
+        if (written := _written.get()) is not None:
+            told = [verdict for verdict in verdicts if verdict.rule is not Rule.CONTROL]  # looked for afterwards
+            written[len(moment.history) + 1, turn.text] = turn.reasoning, told
         return [_finding(verdict) for verdict in verdicts if verdict.score < PASS]
 
     return check
@@ -48,7 +74,7 @@ def flag_kind(rule: Rule) -> str:
 
 def signed(dialogue: Dialogue, persona: Persona, nodes: tuple[Node, ...]) -> Dialogue:
     """The dialogue with flags for leaks and for rules it breaks as a whole, and every rule's mean in its provenance."""
-    verdicts = check_dialogue(dialogue, persona, nodes)
+    verdicts = check_dialogue(dialogue, persona, nodes, known=_known)
     broken = [verdict for verdict in verdicts if verdict.score < PASS]
     whole = tuple(_flag(verdict) for verdict in broken if verdict.turn is None)
     turns = list(dialogue.turns)

@@ -18,7 +18,7 @@ from socialsim.lm_errors import explain_lm_error
 from socialsim.lms import LMSpec
 from socialsim.loading import Programs
 from socialsim.meter import Meter
-from socialsim.rules import signed
+from socialsim.rules import remembering, signed
 from socialsim.schema import Dialogue, Node, Persona, Post, Provenance, Rejection, Role, Scenario, Usage
 
 R = TypeVar("R", Scenario, Persona, Dialogue)
@@ -86,17 +86,18 @@ class Steps:
             result: Dialogue = await self._programs.dialogue.acall(persona=persona, seed=self._seed)
             return result
 
-        made = await self._measured("simulate", persona.id, step, self._signed(Role.SEEKER, Role.SUPPORTER))
-        if isinstance(made, Rejection):
-            return made
+        with remembering():
+            made = await self._measured("simulate", persona.id, step, self._signed(Role.SEEKER, Role.SUPPORTER))
+            return made if isinstance(made, Rejection) else self._checked(made, persona)
+
+    def _checked(self, made: Dialogue, persona: Persona) -> Dialogue | Rejection:
+        """The dialogue with what the rules say of it; a strict run has none that break one."""
         checked = signed(made, persona, self._nodes)
-        if self._programs.dialogue.options.strict and (broken := checked.all_flags()):
-            detail = "; ".join(f"{flag.kind}: {flag.detail}" for flag in broken)
-            usage = made.provenance.usage if made.provenance else Usage()
-            return Rejection(
-                id=made.id, stage="simulate", reason="invalid", detail=detail, trace=(detail,), usage=usage
-            )
-        return checked
+        if not (self._programs.dialogue.options.strict and (broken := checked.all_flags())):
+            return checked
+        detail = "; ".join(f"{flag.kind}: {flag.detail}" for flag in broken)
+        usage = made.provenance.usage if made.provenance else Usage()
+        return Rejection(id=made.id, stage="simulate", reason="invalid", detail=detail, trace=(detail,), usage=usage)
 
     def _signed(self, *roles: Role) -> Callable[[R, Usage], R]:
         """Add how an item was made; a role that this run does not bind took no part."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Hashable
 from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from socialsim.taxonomy import EMOJIS
 
@@ -13,8 +14,9 @@ _SENTENCE_END = re.compile(r"(?<=[.!?…。！？])\s+")
 # Longest first, so that a heart with its variation selector is not cut in half.
 _EMOJI_END = re.compile(r"\s*(" + "|".join(sorted(map(re.escape, EMOJIS), key=len, reverse=True)) + r")\s*$")
 _CJK = re.compile(r"[\u3400-\u9fff\uf900-\ufaff]")
-# The checks of a turn look at every earlier turn again; a text is read once for all of them.
-_remembered = lru_cache(maxsize=16384)
+# The checks of a turn read its texts several times; what they want of earlier turns is `joined`.
+_remembered = lru_cache(maxsize=2048)
+_T = TypeVar("_T", bound=Hashable)
 
 
 class Closed(NamedTuple):
@@ -62,7 +64,7 @@ def ngrams(tokens: list[str], n: int) -> set[tuple[str, ...]]:
     return {tuple(tokens[i : i + n]) for i in range(len(tokens) - n + 1)}
 
 
-@_remembered
+@lru_cache(maxsize=16384)  # of earlier turns, too: two strings are little to keep
 def split_emoji(text: str) -> Closed:
     """Split a closing emoji of ours from an utterance; None where it has none."""
     found = _EMOJI_END.search(text)
@@ -72,3 +74,16 @@ def split_emoji(text: str) -> Closed:
 def with_emoji(text: str, emoji: str | None) -> str:
     """Close an utterance with an emoji."""
     return f"{text} {emoji}" if emoji else text
+
+
+@lru_cache(maxsize=2048)
+def joined(of: Callable[[str], frozenset[_T]], texts: tuple[str, ...]) -> frozenset[_T]:
+    """What any of the texts holds.
+
+    Texts that grow by one, as a dialogue does, cost one more: what the others hold is remembered.
+
+    Args:
+        of: what a text holds; the same function each time.
+        texts: at most some hundred.
+    """
+    return joined(of, texts[:-1]) | of(texts[-1]) if texts else frozenset()

@@ -23,7 +23,7 @@ from socialsim.taxonomy import (
     Stage,
     Strategy,
 )
-from socialsim.text import count_words, ngrams, sentences, split_emoji, words
+from socialsim.text import count_words, joined, ngrams, sentences, split_emoji, words
 
 MAX_WORDS = {Speaker.SEEKER: SEEKER_MAX_WORDS, Speaker.SUPPORTER: SUPPORTER_MAX_WORDS}
 
@@ -141,7 +141,7 @@ def _soft_findings(
 
 def _repeats(bare: str, earlier: Sequence[str]) -> bool:
     own = _long_sentences(bare)
-    if own and any(not own.isdisjoint(_long_sentences(text)) for text in earlier):
+    if own and not own.isdisjoint(joined(_long_sentences, tuple(earlier))):
         return True
     if len(words(bare)) < 4:
         return False
@@ -149,7 +149,7 @@ def _repeats(bare: str, earlier: Sequence[str]) -> bool:
     return any(fuzz.ratio(lowered, _lowered(text), score_cutoff=_NEAR_SAME) for text in earlier)
 
 
-@lru_cache(maxsize=16384)
+@lru_cache(maxsize=512)
 def _long_sentences(text: str) -> frozenset[tuple[str, ...]]:
     """Greetings and thanks may recur; a sentence of six words or more may not."""
     return frozenset(tokens for part in sentences(text) if len(tokens := tuple(words(part))) >= 6)

@@ -9,7 +9,7 @@ import aiohttp
 import orjson
 
 from tests.bench.conversation import Conversation, conversations
-from tests.bench.measure import Load, measured
+from tests.bench.measure import CALLS, Load, Result, measured
 
 
 async def _talk(session: aiohttp.ClientSession, url: str, talk: Conversation, free: asyncio.Semaphore) -> None:
@@ -30,5 +30,5 @@ async def _all(load: Load) -> None:
 
 if __name__ == "__main__":
     asked = Load.model_validate_json(sys.argv[1])
-    with measured(asked):
+    with measured(Result(calls=asked.dialogues * CALLS)):
         asyncio.run(_all(asked))

@@ -23,7 +23,7 @@ import orjson
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict
 
-from tests.bench.script import Script
+from tests.bench.script import Prompter
 
 ROOT = Path(__file__).parents[2]
 
@@ -67,7 +67,7 @@ class Endpoint:
 
     def __init__(self, weather: Weather) -> None:
         self.weather = weather
-        self._script = Script()
+        self._script = Prompter()
         self._random = random.Random(weather.seed)
         self._free = asyncio.Semaphore(weather.concurrency)
         self._open = 0

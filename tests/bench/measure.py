@@ -36,6 +36,7 @@ class Result(BaseModel):
     wall: float = 0.0
     cpu: float = 0.0
     rss: int = 0
+    rss_at_a_quarter: int = 0
     calls: int = 0
     prompt_tokens: int = 0
     cached_tokens: int = 0
@@ -47,14 +48,18 @@ class Result(BaseModel):
 
 
 @contextmanager
-def measured(load: Load) -> Iterator[Result]:
+def measured(result: Result) -> Iterator[None]:
     """Measure a with block of this process and print the result as a line of JSON."""
-    result = Result(calls=load.dialogues * CALLS)
     wall, cpu = time.perf_counter(), time.process_time()
-    yield result
+    yield
     result.wall, result.cpu = time.perf_counter() - wall, time.process_time() - cpu
-    result.rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    result.rss = rss()
     print(result.model_dump_json(), flush=True)
+
+
+def rss() -> int:
+    """The most memory this process had so far, in bytes."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def loop(module: str, load: Load) -> Result:

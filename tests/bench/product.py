@@ -6,7 +6,13 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.bench.measure import Load, measured
+from tests.bench.measure import Load, Result, measured, rss
+
+
+def _note(result: Result, share: float) -> None:
+    """RSS when a quarter of the dialogues is finished: the rest must not add to it."""
+    if share >= 0.25 and not result.rss_at_a_quarter:
+        result.rss_at_a_quarter = rss()
 
 
 def main(load: Load) -> None:
@@ -27,8 +33,10 @@ def main(load: Load) -> None:
             concurrency=load.concurrency,
             demonstrations=load.shots,
         )
-        run, items = Run(config), list(personas(load.dialogues))
-        with measured(load) as result:
+        result = Result()
+        run = Run(config, lambda state: _note(result, state.done / load.dialogues))
+        items = list(personas(load.dialogues))
+        with measured(result):
             manifest = run.execute(items)
             result.calls = manifest.usage.calls
             result.prompt_tokens, result.cached_tokens = manifest.usage.prompt_tokens, manifest.usage.cached_tokens
