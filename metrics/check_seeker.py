@@ -8,10 +8,11 @@ from typing import Final
 
 from metrics.check_moment import Marks, Moment, persona_content, persona_definite, persona_texts
 from metrics.check_words import content, copied_share, definite, heard, shared_run_share, shown, word_set
-from metrics.consistency import Stance, stance_of
+from metrics.contradictions import contradiction
+from metrics.facts import persona_facts
 from metrics.verdicts import CheckVerdict, Rule
 from socialsim.schema import Persona, Speaker
-from socialsim.text import sentences, words
+from socialsim.text import joined, sentences, words
 from socialsim.validation import Finding
 
 _SHORT: Final = 8  # words up to which an utterance may be a natural short answer
@@ -43,9 +44,9 @@ def check_seeker(text: str, moment: Moment) -> Iterator[CheckVerdict]:
 
 def _consistency(text: str, moment: Moment, persona: Persona) -> CheckVerdict:
     marks = Marks(Rule.CONSISTENCY, moment.number)
-    stance = stance_of(text, persona, moment.number)
-    if stance.stance is Stance.CONTRADICTED:
-        marks.mark(0.0, f"'{stance.evidence}' contradicts the persona's {stance.field}: {stance.fact}")
+    if against := contradiction(text, persona, persona_facts(persona)):
+        fact, evidence = against
+        marks.mark(0.0, f"'{evidence}' contradicts the persona's {fact.field}: {fact.text}")
         return marks.verdict()
     known = (*persona_texts(persona), str(persona.age), *(turn.text for turn in moment.history))
     for invented in invented_in(text, known):
@@ -89,7 +90,7 @@ def invented_in(text: str, known: Iterable[str]) -> list[str]:
     names, figures = _NAME.findall(text), _FIGURE.findall(text)
     if not names and not figures:
         return []
-    told = frozenset().union(*map(heard, known))
+    told = joined(heard, tuple(known))
     new = [name for name in names if not _is_heard(name, told)]
     new += [figure for figure in figures if figure not in told and not _is_told(figure, told)]
     return list(dict.fromkeys(new))

@@ -118,7 +118,7 @@ def copied_share(text: str, runs: frozenset[tuple[str, ...]], length: int) -> fl
         return 0.0
     known, covered = _shorter(runs, length), [False] * len(tokens)
     for i in range(len(tokens) - length + 1):
-        if tuple(tokens[i : i + length]) in known:
+        if tokens[i : i + length] in known:
             covered[i : i + length] = [True] * length
     return sum(covered) / len(tokens)
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from enum import StrEnum
-from functools import lru_cache
 
 from pydantic import Field
 
@@ -16,7 +15,6 @@ from metrics.contradictions import contradiction, own_ages, own_gender
 from metrics.facts import LEAST_SHARED, Fact, Hit, Key, distinctive, key_of, persona_facts, same_number
 from metrics.leaks import leaks_in, with_units
 from metrics.mentions import Reading, bare, read, stem
-from socialsim.identity import Same
 from socialsim.schema import Dialogue, Persona, Record, Speaker
 
 __all__ = [
@@ -91,22 +89,18 @@ def stance_of(text: str, persona: Persona, turn: int = 1) -> UtteranceStance:
 
     A contradiction is named only where the words leave no other reading; see `metrics.contradictions`.
     """
-    return _stance(text, Same((persona,))).model_copy(update={"turn": turn})
-
-
-@lru_cache(maxsize=2048)  # asked while a dialogue is written and again when it is whole
-def _stance(text: str, whose: Same[Persona]) -> UtteranceStance:
-    (persona,) = whose.items
     facts = persona_facts(persona)
     if against := contradiction(text, persona, facts):
         fact, evidence = against
-        return UtteranceStance(turn=1, stance=Stance.CONTRADICTED, field=fact.field, fact=fact.text, evidence=evidence)
+        return UtteranceStance(
+            turn=turn, stance=Stance.CONTRADICTED, field=fact.field, fact=fact.text, evidence=evidence
+        )
     told = max(_told(text, facts), key=lambda item: item[0], default=None)
     if told is None:
-        return UtteranceStance(turn=1, stance=Stance.NEUTRAL)
+        return UtteranceStance(turn=turn, stance=Stance.NEUTRAL)
     _, hit = told
     return UtteranceStance(
-        turn=1,
+        turn=turn,
         stance=Stance.SUPPORTED,
         field=hit.fact.field,
         fact=hit.fact.text,

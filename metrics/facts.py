@@ -21,7 +21,7 @@ from metrics.consistency_words import (
     STOP,
     UNIT_TWINS,
 )
-from metrics.mentions import EVERYDAY_WORDS, Number, Reading, Token, bare, names, read, stem
+from metrics.mentions import EVERYDAY_WORDS, Number, Reading, Token, bare, names, read, stem, unpossessed
 from socialsim.schema import Persona
 
 FREE_TEXT = (
@@ -170,14 +170,13 @@ def clauses(text: str) -> list[str]:
 @lru_cache(maxsize=1024)
 def distinctive(reading: Reading) -> frozenset[str]:
     """Base forms of the words that are not everyday talk, names included."""
-    return frozenset(
-        token.stem
-        for token in reading.tokens
-        if len(token.stem) > 2
-        and token.stem not in COMMON_STEMS
-        and not token.lower[0].isdigit()
-        and "'" not in bare(token)
-    )
+    return frozenset(token.stem for token in reading.tokens if _is_distinctive(token.lower, token.stem))
+
+
+@lru_cache(maxsize=16384)
+def _is_distinctive(word: str, base: str) -> bool:
+    plain = "'" not in unpossessed(word)
+    return plain and len(base) > 2 and base not in COMMON_STEMS and not word[0].isdigit()
 
 
 @lru_cache(maxsize=8192)

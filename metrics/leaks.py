@@ -57,22 +57,37 @@ def leaks_in(text: str, said: Sequence[str], facts: Sequence[Fact]) -> list[tupl
 
 def _stated(reading: Reading, facts: tuple[Fact, ...]) -> Iterator[Hit]:
     """The facts a supporter's text states, whether known or not."""
-    sentences = [read(part) for part in _SENTENCE.split(reading.text)]
-    offsets = _offsets(reading.text, sentences)
     for fact in facts:
         key = key_of(fact)
         if fact.field in ("age", "gender", "occupation"):
             yield from _profile_hits(fact, reading)
-        elif fact.field == "emotions":
+        elif fact.field == "emotions" or not _may_be_stated(fact, key, reading):
             continue
         elif key.number:
-            yield from _number_hits(fact, key.number, reading, sentences, offsets)
+            yield from _number_hits(fact, key.number, reading)
         elif key.name:
             yield from _name_hits(fact, key.name, reading)
         elif fact.kind == "relation":
             yield from _relation_hits(fact, key, reading)
         else:
-            yield from _phrase_hits(fact, key, sentences, offsets)
+            yield from _phrase_hits(fact, key, reading)
+
+
+def _may_be_stated(fact: Fact, key: Key, reading: Reading) -> bool:
+    """Whether the text has what any statement of the fact needs; most facts of a persona are out at once."""
+    if key.number:
+        return bool(reading.numbers)
+    if key.name:
+        return not key.name.isdisjoint(reading.lowers)
+    if fact.kind == "relation":
+        return bool(reading.relations) if key.relation else not key.stems.isdisjoint(reading.stems)
+    return len(key.stems & reading.stems) >= LEAST_SHARED
+
+
+def _sentences(reading: Reading) -> tuple[list[Reading], list[int]]:
+    """The sentences of a text and where each begins."""
+    sentences = [read(part) for part in _SENTENCE.split(reading.text)]
+    return sentences, _offsets(reading.text, sentences)
 
 
 def _offsets(text: str, sentences: list[Reading]) -> list[int]:
@@ -84,12 +99,11 @@ def _offsets(text: str, sentences: list[Reading]) -> list[int]:
     return offsets
 
 
-def _number_hits(
-    fact: Fact, number: Number, reading: Reading, sentences: list[Reading], offsets: list[int]
-) -> Iterator[Hit]:
+def _number_hits(fact: Fact, number: Number, reading: Reading) -> Iterator[Hit]:
     for other in reading.numbers:
         if not same_number(number, other):
             continue
+        sentences, offsets = _sentences(reading)
         sentence = next(s for s, at in zip(sentences, offsets, strict=True) if at <= other.start < at + len(s.text))
         if _own_talk(other, sentence.text):
             continue
@@ -130,8 +144,8 @@ def _relation_hits(fact: Fact, key: Key, reading: Reading) -> Iterator[Hit]:
                 yield Hit(fact, before.start, token.end)
 
 
-def _phrase_hits(fact: Fact, key: Key, sentences: list[Reading], offsets: list[int]) -> Iterator[Hit]:
-    for sentence, offset in zip(sentences, offsets, strict=True):
+def _phrase_hits(fact: Fact, key: Key, reading: Reading) -> Iterator[Hit]:
+    for sentence, offset in zip(*_sentences(reading), strict=True):
         if len(key.stems & sentence.stems) >= LEAST_SHARED:
             places = [token for token in sentence.tokens if token.stem in key.stems]
             yield Hit(fact, offset + places[0].start, offset + places[-1].end)

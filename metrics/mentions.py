@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Literal, NamedTuple
 
 from metrics.consistency_words import (
@@ -69,18 +69,39 @@ class Relation(NamedTuple):
     end: int
 
 
-class Reading(NamedTuple):
-    """A text as this module sees it. ``lowers`` and ``stems`` are sets of words and base forms."""
+class Reading:
+    """A text as this module sees it; what nobody asks for is not looked for.
 
-    text: str
-    tokens: tuple[Token, ...]
-    lowers: frozenset[str]
-    stems: frozenset[str]
-    numbers: tuple[Number, ...]
-    relations: tuple[Relation, ...]
+    Attributes:
+        text: the text.
+        tokens: its words and figures.
+    """
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.tokens = tuple(_tokens(text))
+
+    @cached_property
+    def lowers(self) -> frozenset[str]:
+        """The words, without possessive endings."""
+        return frozenset(map(bare, self.tokens))
+
+    @cached_property
+    def stems(self) -> frozenset[str]:
+        """The base forms."""
+        return frozenset(token.stem for token in self.tokens)
+
+    @cached_property
+    def numbers(self) -> tuple[Number, ...]:
+        """The quantities, in order."""
+        return tuple(_numbers(self.text, self.tokens))
+
+    @cached_property
+    def relations(self) -> tuple[Relation, ...]:
+        """The relation nouns, in order."""
+        return tuple(_relations(self.text, self.tokens))
 
 
-@lru_cache(maxsize=16384)
 def fold(word: str) -> str:
     """Lower case without accents: "Jürgen" and "Jurgen" are one name."""
     plain = unicodedata.normalize("NFKD", word.lower().replace("’", "'").replace("ł", "l"))
@@ -106,30 +127,36 @@ def stem(word: str) -> str:
 @lru_cache(maxsize=1024)
 def read(text: str) -> Reading:
     """Read a text once; later calls with the same text are free."""
-    tokens = tuple(_tokens(text))
-    return Reading(
-        text,
-        tokens,
-        frozenset(bare(token) for token in tokens),
-        frozenset(token.stem for token in tokens),
-        tuple(_numbers(text, tokens)),
-        tuple(_relations(text, tokens)),
-    )
+    return Reading(text)
 
 
 def bare(token: Token) -> str:
     """The word without a possessive ending."""
-    return token.lower[:-2] if token.lower.endswith("'s") else token.lower.rstrip("'")
+    return unpossessed(token.lower)
+
+
+def unpossessed(word: str) -> str:
+    """A lower-case word without a possessive ending."""
+    if word[-1] not in "'s":
+        return word
+    return word[:-2] if word.endswith("'s") else word.rstrip("'")
 
 
 def _tokens(text: str) -> Iterator[Token]:
     end = 0
     for found in _TOKEN.finditer(text):
         word = found.group()
-        opens = end == 0 or bool(_SENTENCE_GAP.search(text, end, found.start()))
+        start = found.start()
+        opens = end == 0 or (text[end:start] != " " and bool(_SENTENCE_GAP.search(text, end, start)))
         end = found.end()
-        lower = fold(word)
-        yield Token(lower, stem(lower), found.start(), end, opens, word[0].isupper())
+        yield Token(*_forms(word), start, end, opens, word[0].isupper())
+
+
+@lru_cache(maxsize=16384)
+def _forms(word: str) -> tuple[str, str]:
+    """Lower case and base form."""
+    lower = fold(word)
+    return lower, stem(lower)
 
 
 def _adjacent(text: str, left: Token, right: Token) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from socialsim.schema import Speaker, StagedStrategy, Turn
 from socialsim.taxonomy import STAGED_STRATEGIES, Stage, Strategy
@@ -40,6 +41,9 @@ class Pace:
         return self.exchange >= self.total
 
 
+_STAGED: Final = {name: StagedStrategy.parse(name) for name in STAGED_STRATEGIES}
+
+
 def used_strategies(history: Sequence[Turn]) -> list[Strategy]:
     """The strategies of the supporter's turns so far, in order."""
     return [choice.strategy for turn in history for choice in turn.strategies]
@@ -63,15 +67,14 @@ def allowed_strategies(pace: Pace, history: Sequence[Turn]) -> tuple[str, ...]:
     if pace.exchange == 1:
         return ("Others", "Exploration#Question")
     if due := due_strategies(pace, history):
-        chosen = [name for name in STAGED_STRATEGIES if StagedStrategy.parse(name).strategy in due]
+        chosen = [name for name, staged in _STAGED.items() if staged.strategy in due]
         return tuple([name for name in chosen if name.startswith(pace.stage)] or chosen)
     if pace.last:
         return ("Others", "Comforting#Affirmation and Reassurance", "Action#Affirmation and Reassurance")
     reached = tuple(Stage)[: tuple(Stage).index(pace.stage) + 1]
     last_two = [used_strategies([turn]) for turn in history if turn.speaker is Speaker.SUPPORTER][-2:]
     worn = set(last_two[0]).intersection(last_two[1]) if len(last_two) == 2 else set()
-    fitting = [StagedStrategy.parse(name) for name in STAGED_STRATEGIES]
-    return tuple(str(choice) for choice in fitting if choice.stage in reached and choice.strategy not in worn)
+    return tuple(name for name, staged in _STAGED.items() if staged.stage in reached and staged.strategy not in worn)
 
 
 def seeker_cue(pace: Pace, history: Sequence[Turn], concerns: int) -> str:
@@ -120,7 +123,7 @@ def supporter_cue(pace: Pace, history: Sequence[Turn], with_strategy: bool) -> s
 
 def _strategy_lines(pace: Pace, history: Sequence[Turn]) -> list[str]:
     used = used_strategies(history)
-    allowed = {StagedStrategy.parse(name).strategy for name in allowed_strategies(pace, history)}
+    allowed = {_STAGED[name].strategy for name in allowed_strategies(pace, history)}
     lines = []
     if used:
         counts = ", ".join(f"{strategy} {used.count(strategy)}" for strategy in Strategy if strategy in used)

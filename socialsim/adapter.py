@@ -95,12 +95,17 @@ def _describe(name: str, field: FieldInfo, indent: str = "") -> str:
     return "\n".join(lines)
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=1024)
 def _fields_text(signature: type[dspy.Signature]) -> str:
     single = _single_model(signature)
     fields = single[1].model_fields if single else signature.output_fields
     answers = [_describe(name, field) for name, field in fields.items()]
     return "Answer with one JSON object with these fields, in this order:\n" + "\n".join(answers)
+
+
+@lru_cache(maxsize=1024)
+def _system_text(signature: type[dspy.Signature]) -> str:
+    return f"{signature.instructions}\n\n{_fields_text(signature)}"  # type: ignore[arg-type]
 
 
 class CompactAdapter(dspy.JSONAdapter):
@@ -144,7 +149,7 @@ class CompactAdapter(dspy.JSONAdapter):
 
     def format_system_message(self, signature: type[dspy.Signature]) -> str:
         """The task first, then the answer's fields; both are fixed for a signature."""
-        return f"{signature.instructions}\n\n{_fields_text(signature)}"  # type: ignore[arg-type]
+        return _system_text(signature)
 
     def format_user_message_content(
         self,
@@ -159,7 +164,9 @@ class CompactAdapter(dspy.JSONAdapter):
         for name in _input_names(signature):
             value = inputs.get(name)
             if value not in (None, "", [], (), PydanticUndefined):
-                text = _HEADING.sub(r"\1\\\2", _as_text(value))
+                text = _as_text(value)
+                if "#" in text:
+                    text = _HEADING.sub(r"\1\\\2", text)
                 parts.append(f"## {name.replace('_', ' ').capitalize()}\n{text}")
         return "\n\n".join([*parts, suffix] if suffix else parts)
 

@@ -8,11 +8,12 @@ as long as LM, program and seed are the same.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections import defaultdict, deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
+
+import orjson
 
 from socialsim.journal import Journal
 from socialsim.meter import Meter
@@ -89,8 +90,8 @@ class KeptAnswers:
 
     def _hash(self, question: Mapping[str, Any]) -> str:
         told = {name: value for name, value in question.items() if isinstance(value, str | tuple)}
-        text = json.dumps([self._basis, told], sort_keys=True, ensure_ascii=False)
-        return hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
+        asked = orjson.dumps([self._basis, told], option=orjson.OPT_SORT_KEYS)
+        return hashlib.blake2b(asked, digest_size=12).hexdigest()
 
 
 def kept_file(run: Path, step: str, item_id: str) -> Path:

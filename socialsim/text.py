@@ -26,14 +26,10 @@ class Closed(NamedTuple):
     emoji: str | None
 
 
-def words(text: str) -> list[str]:
-    """The words of a text in lower case; punctuation and emoji are none."""
-    return list(_words(text))
-
-
 @_remembered
-def _words(text: str) -> tuple[str, ...]:
-    return tuple(match.lower().replace("’", "'") for match in _WORD.findall(text))
+def words(text: str) -> tuple[str, ...]:
+    """The words of a text in lower case; punctuation and emoji are none."""
+    return tuple(_WORD.findall(text.lower().replace("’", "'")))
 
 
 @_remembered
@@ -49,19 +45,15 @@ def is_chinese(text: str) -> bool:
     return bool(visible) and len(_CJK.findall(text)) >= 0.2 * len(visible)
 
 
-def sentences(text: str) -> list[str]:
-    """Sentences of a text without closing emoji."""
-    return list(_sentences(text))
-
-
 @_remembered
-def _sentences(text: str) -> tuple[str, ...]:
+def sentences(text: str) -> tuple[str, ...]:
+    """Sentences of a text without closing emoji."""
     return tuple(part.strip() for part in _SENTENCE_END.split(split_emoji(text).text) if part.strip())
 
 
-def ngrams(tokens: list[str], n: int) -> set[tuple[str, ...]]:
-    """The distinct n-grams of a token list."""
-    return {tuple(tokens[i : i + n]) for i in range(len(tokens) - n + 1)}
+def ngrams(tokens: tuple[str, ...], n: int) -> set[tuple[str, ...]]:
+    """The distinct n-grams of some tokens."""
+    return {tokens[i : i + n] for i in range(len(tokens) - n + 1)}
 
 
 @lru_cache(maxsize=16384)  # of earlier turns, too: two strings are little to keep

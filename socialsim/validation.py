@@ -96,14 +96,28 @@ def check_utterance(
         The findings, hard ones first.
     """
     bare = split_emoji(text).text.strip()
-    tokens = words(bare)
-    found = list(_hard_findings(bare, tokens, speaker))
-    if found:
-        return found
-    return list(_soft_findings(bare, tokens, speaker, history, demonstration_runs))
+    if grave := _hard(bare, speaker):
+        return list(grave)
+    own = tuple(turn.text for turn in history if turn.speaker is speaker)
+    other = tuple(turn.text for turn in history if turn.speaker is not speaker)
+    found = list(_soft(bare, speaker, own, other))
+    if demonstration_runs and not frozenset(demonstration_runs).isdisjoint(ngrams(words(bare), _COPIED_RUN)):
+        found.append(Finding("copied", "use your own words, not those of the example", hard=False))
+    return found
 
 
-def _hard_findings(bare: str, tokens: list[str], speaker: Speaker) -> Iterable[Finding]:
+# Asked while a dialogue is written, and again when the whole is checked.
+@lru_cache(maxsize=2048)
+def _hard(bare: str, speaker: Speaker) -> tuple[Finding, ...]:
+    return tuple(_hard_findings(bare, words(bare), speaker))
+
+
+@lru_cache(maxsize=2048)
+def _soft(bare: str, speaker: Speaker, own: tuple[str, ...], other: tuple[str, ...]) -> tuple[Finding, ...]:
+    return tuple(_soft_findings(bare, speaker, own, other))
+
+
+def _hard_findings(bare: str, tokens: tuple[str, ...], speaker: Speaker) -> Iterable[Finding]:
     limit = MAX_WORDS[speaker]
     if not tokens:
         yield Finding("empty", "say something in words", hard=True)
@@ -115,24 +129,13 @@ def _hard_findings(bare: str, tokens: list[str], speaker: Speaker) -> Iterable[F
         yield Finding("other_speaker", f"write only the {speaker}'s own words, on one line", hard=True)
 
 
-def _soft_findings(
-    bare: str,
-    tokens: list[str],
-    speaker: Speaker,
-    history: Sequence[Turn],
-    demonstration_runs: Iterable[tuple[str, ...]],
-) -> Iterable[Finding]:
-    own = [turn.text for turn in history if turn.speaker is speaker]
-    other = [turn.text for turn in history if turn.speaker is not speaker]
+def _soft_findings(bare: str, speaker: Speaker, own: tuple[str, ...], other: tuple[str, ...]) -> Iterable[Finding]:
     if _repeats(bare, own):
         yield Finding("repeated", f"the {speaker} said this before; say something new", hard=False)
     if _repeats(bare, other):
         yield Finding("echoed", "do not repeat the other speaker's words; answer them", hard=False)
-    if _loops(tokens):
+    if _loops(words(bare)):
         yield Finding("looping", "do not repeat the same words within one utterance", hard=False)
-    runs = demonstration_runs if isinstance(demonstration_runs, (set, frozenset)) else set(demonstration_runs)
-    if ngrams(tokens, _COPIED_RUN) & runs:
-        yield Finding("copied", "use your own words, not those of the example", hard=False)
     if speaker is Speaker.SUPPORTER and (generic := _GENERIC_ADVICE.search(bare)):
         yield Finding("generic_advice", f"'{generic.group(0)}' fits anyone; be specific to this seeker", hard=False)
     if bare[-1].isalnum() or bare[-1] in ",;:-–—":
@@ -152,7 +155,7 @@ def _repeats(bare: str, earlier: Sequence[str]) -> bool:
 @lru_cache(maxsize=512)
 def _long_sentences(text: str) -> frozenset[tuple[str, ...]]:
     """Greetings and thanks may recur; a sentence of six words or more may not."""
-    return frozenset(tokens for part in sentences(text) if len(tokens := tuple(words(part))) >= 6)
+    return frozenset(tokens for part in sentences(text) if len(tokens := words(part)) >= 6)
 
 
 @lru_cache(maxsize=16384)
@@ -160,8 +163,8 @@ def _lowered(text: str) -> str:
     return split_emoji(text).text.lower()
 
 
-def _loops(tokens: list[str]) -> bool:
-    runs = [tuple(tokens[i : i + 4]) for i in range(len(tokens) - 3)]
+def _loops(tokens: tuple[str, ...]) -> bool:
+    runs = [tokens[i : i + 4] for i in range(len(tokens) - 3)]
     return len(runs) != len(set(runs))
 
 
