@@ -41,7 +41,10 @@ class Moment:
 
     @cached_property
     def _said(self) -> dict[Speaker, tuple[str, ...]]:
-        return {who: tuple(plain(turn.text) for turn in self.history if turn.speaker is who) for who in Speaker}
+        said: dict[Speaker, list[str]] = {Speaker.SEEKER: [], Speaker.SUPPORTER: []}
+        for turn in self.history:
+            said[turn.speaker].append(plain(turn.text))
+        return {who: tuple(texts) for who, texts in said.items()}
 
     @property
     def number(self) -> int:

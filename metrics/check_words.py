@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
+from itertools import chain
 
 from socialsim.text import joined, ngrams, words
 
@@ -62,8 +63,14 @@ _VAGUE_STEMS = frozenset(map(_stem, VAGUE))
 @lru_cache(maxsize=2048)
 def content(text: str) -> frozenset[str]:
     """The stems of the words that carry meaning, numbers included."""
-    bare = (word.partition("'")[0] for token in words(text) for word in token.split("-"))
-    return frozenset(_stem(word) for word in bare if word not in _GRAMMAR and (len(word) > 2 or word.isdigit()))
+    return frozenset(chain.from_iterable(map(_meanings, words(text))))
+
+
+@lru_cache(maxsize=16384)
+def _meanings(token: str) -> tuple[str, ...]:
+    """The stems of a word's parts that carry meaning."""
+    bare = [word.partition("'")[0] for word in token.split("-")]
+    return tuple(_stem(word) for word in bare if word not in _GRAMMAR and (len(word) > 2 or word.isdigit()))
 
 
 @lru_cache(maxsize=2048)
@@ -86,7 +93,12 @@ def likeness(one: str, other: str) -> float:
 @lru_cache(maxsize=2048)
 def heard(text: str) -> frozenset[str]:
     """The words of a text and the parts of hyphenated ones and of contractions, in lower case."""
-    return frozenset(part for word in words(text) for part in (word, *word.replace("'", "-").split("-")))
+    return frozenset(chain.from_iterable(map(_parts, words(text))))
+
+
+@lru_cache(maxsize=16384)
+def _parts(word: str) -> tuple[str, ...]:
+    return word, *word.replace("'", "-").split("-")
 
 
 @lru_cache(maxsize=8)

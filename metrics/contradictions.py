@@ -151,9 +151,8 @@ def _fact(facts: Sequence[Fact], field: str) -> Fact:
 
 
 def _age(reading: Reading, persona: Persona, facts: Sequence[Fact]) -> _Found:
-    known = {key.number.value for fact in facts if (key := key_of(fact)).number}
     for value, start, end in own_ages(reading):
-        if value not in known:
+        if value not in {key.number.value for fact in facts if (key := key_of(fact)).number}:
             return _fact(facts, "age"), start, end
     for found in _DECADE.finditer(reading.text):
         if _DECADES[found["n"].lower()] != persona.age // 10 * 10 and _plain(reading.text, found.start()):
