@@ -30,6 +30,7 @@ R = TypeVar("R", Scenario, Persona, Dialogue)
 
 RETRIES: Final = 2  # how often an item is given out again after its worker died
 _RESTARTS: Final = 20  # deaths after which a place stays empty
+_CPU: Final = 0.01  # held by a worker: a lost machine's workers must find room on those that are left
 _BEAT: Final = 0.5  # seconds between two looks at what the workers spent
 _START: Final = 600.0  # seconds until all workers must be there
 _WORKER_FULL: Final = 16  # items in flight that are worth another worker
@@ -80,8 +81,8 @@ class _Crew:
         self._before_call = before_call
         self._counted: dict[str, Usage] = {}
         self._halted = ""
-        # Ray's default of no CPU held lets a lost machine's workers start again on those that are left.
         actor = ray.remote(Worker).options(
+            num_cpus=_CPU,
             scheduling_strategy="SPREAD",
             max_concurrency=job.config.concurrency + 8,
             max_restarts=_RESTARTS,

@@ -78,6 +78,7 @@ class Worker:
         self._life = uuid.uuid4().hex
         self._meter = Meter({})
         self._halted = ""
+        self._held = ExitStack()  # what it has until its process ends
         self._unfit: SocialSimError | None = None  # kept, since an actor that fails to start loses its error's class
         try:
             self._open(job, place)
@@ -88,14 +89,17 @@ class Worker:
         node = platform.node()
         if os.path.isdir(job.home):
             os.chdir(job.home)
-        self._place = take_place(job.config.out, place, job.token, node)
+        self._held.enter_context(take_place(job.config.out, place, job.token, node))
         _check_same("versions", node, job.versions, versions())
         _check_same("programs", node, job.programs, programs_for(job.config).hashes)
         lms = bound_lms(job.config)
         self._meter = run_prices(job.config, lms)
-        self._bound = ExitStack()  # until the process ends
-        self._steps: Steps = self._bound.enter_context(steps_with(lms, job.config, self._meter, self._check))
+        self._steps: Steps = self._held.enter_context(steps_with(lms, job.config, self._meter, self._check))
         self._context = copy_context()  # each item is made in it: Ray calls from a context of its own
+
+    def close(self) -> None:
+        """Give place and programs back, where the process goes on without the worker."""
+        self._held.close()
 
     def _check(self) -> None:
         if self._halted:
