@@ -12,9 +12,10 @@ import logging
 import math
 import os
 import socket
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, replace
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from types import ModuleType
 from typing import Any, Final, TypeVar, cast
 
@@ -32,7 +33,7 @@ RETRIES: Final = 2  # how often an item is given out again after its worker died
 _RESTARTS: Final = 20  # deaths after which a place stays empty
 _CPU: Final = 0.01  # held by a worker: a lost machine's workers must find room on those that are left
 _BEAT: Final = 0.5  # seconds between two looks at what the workers spent
-_START: Final = 600.0  # seconds until all workers must be there
+_AWAY: Final = 600.0  # seconds that a worker may take to start, or to start again
 _WORKER_FULL: Final = 16  # items in flight that are worth another worker
 # No reports to Ray's makers, no lines of its own among ours: what matters to a user ends in one line anyway.
 _QUIET: Final = {
@@ -66,10 +67,19 @@ def on_ray(address: str | None = None, workers: int | None = None) -> Workforce:
 
 @dataclass
 class _Place:
-    """Where a worker is; ``busy`` counts the items it has."""
+    """Where a worker is.
+
+    Attributes:
+        actor: Ray's handle, the same for every worker that is ever at this place.
+        life: of the last worker that was seen there.
+        busy: items it has.
+        waiting: held while one of them waits for a worker.
+    """
 
     actor: Any
+    life: str = ""
     busy: int = 0
+    waiting: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 class _Crew:
@@ -86,7 +96,6 @@ class _Crew:
             scheduling_strategy="SPREAD",
             max_concurrency=job.config.concurrency + 8,
             max_restarts=_RESTARTS,
-            max_task_retries=RETRIES,
         )
         self._places = [_Place(actor.remote(job, number)) for number in range(workers)]
 
@@ -95,7 +104,7 @@ class _Crew:
         """Wait until all are there; look after them; send them away at the end."""
         beating: list[asyncio.Task[None]] = []
         try:
-            await self._gathered()
+            await asyncio.gather(*(self._manned(place) for place in self._places))
             beating = [asyncio.create_task(self._look_after(place)) for place in self._places]
             yield
         finally:
@@ -104,13 +113,6 @@ class _Crew:
             for place in self._places:
                 self._ray.kill(place.actor)
             await asyncio.gather(*beating, return_exceptions=True)
-
-    async def _gathered(self) -> None:
-        first = asyncio.gather(*(self._told(place.actor.beat.remote(), "start") for place in self._places))
-        try:
-            await asyncio.wait_for(first, _START)
-        except TimeoutError:
-            raise ClusterError(f"Ray did not start the workers within {_START:.0f} s; is the cluster busy?") from None
 
     async def scenario(self, post: Post) -> Scenario | Rejection:
         """Screen and translate a post."""
@@ -128,24 +130,55 @@ class _Crew:
         place = min(self._places, key=lambda one: one.busy)
         place.busy += 1
         try:
-            report = await self._told(place.actor.make.remote(step, item), f"make {step} {item.id!r}")
+            report = await self._given_to(place, step, item)
         finally:
             place.busy -= 1
         self._check_budget()
         return report.made
 
-    async def _told(self, reference: Any, what: str) -> Report:
+    async def _given_to(self, place: _Place, step: StepOf, item: Post | Scenario | Persona) -> Report:
+        """What a place's worker made of an item, or the next one after its death.
+
+        Ray's own ``max_task_retries`` would do where a process dies; where a machine does, they are used up before
+        Ray knows of it.
+        """
+        deaths = 0
+        while True:
+            life = place.life
+            try:
+                return await self._told(place.actor.make.remote(step, item))
+            except self._ray.exceptions.RayTaskError:
+                raise  # a bug, told with its traceback as in one process
+            except self._ray.exceptions.RayError as error:
+                await self._manned(place)
+                deaths += place.life != life
+                if deaths > RETRIES:
+                    raise ClusterError(
+                        f"{step} {item.id!r}: {deaths} workers died while they made it, out of memory? {_KEPT}"
+                    ) from error
+
+    async def _manned(self, place: _Place) -> None:
+        """Wait until a worker is at a place: should it be another one, the one before it is surely dead."""
+        until = time.monotonic() + _AWAY
+        async with place.waiting:
+            while True:
+                try:
+                    place.life = (await self._told(place.actor.beat.remote(self._halted))).life
+                    return
+                except self._ray.exceptions.RayError as error:
+                    gone = isinstance(error, self._ray.exceptions.ActorDiedError)
+                    if gone or time.monotonic() > until:
+                        raise ClusterError(_lost(error)) from error
+                await asyncio.sleep(_BEAT)
+
+    async def _told(self, reference: Any) -> Report:
         """A worker's report, counted.
 
         Raises:
-            SocialSimError: what the worker failed with, or that it is lost.
+            SocialSimError: what the worker failed with.
+            ray.exceptions.RayError: if it cannot be reached.
         """
-        try:
-            report: Report = await reference
-        except self._ray.exceptions.RayTaskError:
-            raise  # a bug, told with its traceback as in one process
-        except self._ray.exceptions.RayError as error:
-            raise ClusterError(_lost(what, error)) from error
+        report: Report = await reference
         # Reports may overtake one another; one with fewer calls is old.
         before = self._counted.get(report.life, Usage())
         if report.usage.calls > before.calls:
@@ -156,13 +189,11 @@ class _Crew:
         return report
 
     async def _look_after(self, place: _Place) -> None:
-        """Count a worker's calls while it works; one that dies comes back, or its items tell."""
+        """Count a worker's calls while it works; where it is away or unfit, its items tell."""
         while True:
             await asyncio.sleep(_BEAT)
-            try:
-                await self._told(place.actor.beat.remote(self._halted), "answer")
-            except SocialSimError:
-                return
+            with suppress(SocialSimError, self._ray.exceptions.RayError):
+                await self._told(place.actor.beat.remote(self._halted))
             self._check_budget()
 
     def _check_budget(self) -> None:
@@ -177,11 +208,11 @@ class _Crew:
                 place.actor.beat.remote(self._halted)
 
 
-def _lost(what: str, error: Exception) -> str:
-    said = next((line for line in reversed(str(error).strip().splitlines()) if line.strip()), type(error).__name__)
+def _lost(error: Exception) -> str:
+    said = (str(error).strip().splitlines() or [type(error).__name__])[-1].strip()
     if "ModuleNotFoundError" in str(error):
-        return f"a worker cannot {what} ({said.strip()}); install 'socialsim[cluster]' on every machine of the cluster"
-    return f"the worker that was to {what} died {RETRIES + 1} times or cannot be started; {_KEPT} (Ray: {said.strip()})"
+        return f"a worker cannot start ({said}); install 'socialsim[cluster]' on every machine of the cluster"
+    return f"a worker cannot be started, or not again (Ray: {said}); {_KEPT}"
 
 
 def _useful(ray: ModuleType, config: RunConfig) -> int:

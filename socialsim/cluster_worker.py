@@ -78,6 +78,7 @@ class Worker:
         self._life = uuid.uuid4().hex
         self._meter = Meter({})
         self._halted = ""
+        self._making: dict[tuple[StepOf, str], asyncio.Task[Made | SocialSimError]] = {}
         self._held = ExitStack()  # what it has until its process ends
         self._unfit: SocialSimError | None = None  # kept, since an actor that fails to start loses its error's class
         try:
@@ -115,19 +116,25 @@ class Worker:
         return self._report(self._unfit)
 
     async def make(self, step: StepOf, item: Post | Scenario | Persona) -> Report:
-        """One step for one item; a failure that a user can cause is reported, not raised."""
+        """One step for one item; a failure that a user can cause is reported, not raised.
+
+        Asked for again while it is made, as after a fault of the network, it is not made twice.
+        """
         if self._unfit:
             return self._report(self._unfit)
-        do: Callable[[Any], Awaitable[Made]] = getattr(self._steps, step)
+        what = (step, item.id)
+        if what not in self._making:
+            doing = self._done(getattr(self._steps, step), item)
+            task = asyncio.get_running_loop().create_task(doing, context=self._context.copy())
+            self._making[what] = task
+            task.add_done_callback(lambda _: self._making.pop(what))
+        return self._report(await asyncio.shield(self._making[what]))
 
-        async def doing() -> Made | SocialSimError:
-            try:
-                return await do(item)
-            except SocialSimError as error:
-                return error
-
-        loop = asyncio.get_running_loop()
-        return self._report(await loop.create_task(doing(), context=self._context.copy()))
+    async def _done(self, do: Callable[[Any], Awaitable[Made]], item: Any) -> Made | SocialSimError:
+        try:
+            return await do(item)
+        except SocialSimError as error:
+            return error
 
     def _report(self, made: Made | SocialSimError | None) -> Report:
         return Report(self._life, self._meter.usage(), made)

@@ -33,16 +33,22 @@ JOURNALS = ("scenarios", "personas", "dialogues", "rejected")
 
 
 @pytest.fixture(scope="module")
-def address() -> Iterator[str]:
+def nodes() -> Iterator[Any]:
     """Two nodes of one CPU each."""
     cluster._quiet_ray()
     from ray.cluster_utils import Cluster
 
     node = {"num_cpus": 1, "object_store_memory": 80 << 20, "include_dashboard": False}
-    nodes = Cluster(initialize_head=True, head_node_args=node)
-    nodes.add_node(**node)
-    yield nodes.address
-    nodes.shutdown()
+    started = Cluster(initialize_head=True, head_node_args=node)
+    started.add_node(**node)
+    yield started
+    started.shutdown()
+
+
+@pytest.fixture(scope="module")
+def address(nodes: Any) -> str:
+    where: str = nodes.address
+    return where
 
 
 def steady(request: Request) -> dict[str, Any]:
@@ -211,8 +217,7 @@ def test_an_item_that_kills_its_workers_ends_the_run(
     with answering_server(answer) as server:
         problem = on_two_nodes(server, tmp_path, address, items=1).problem
     assert len(set(deaths)) == 2
-    assert problem.startswith("the worker that was to make persona ")
-    assert "died 2 times" in problem
+    assert problem.startswith("persona 'love-problem-s1': 2 workers died while they made it")
     assert "run the same command again" in problem
 
 
@@ -225,6 +230,22 @@ def test_ctrl_c_says_how_to_go_on(address: str, tmp_path: Path) -> None:
     assert (child.returncode, err) == (130, "")
     assert "Stopped. Nothing is lost" in out
     assert "raylet" not in out
+    assert_whole(tmp_path)
+
+
+def test_a_lost_machine_leaves_its_items_to_the_others(nodes: Any, tmp_path: Path, alone: Any) -> None:
+    made, calls = alone
+    [second] = nodes.worker_nodes
+
+    def lose() -> None:
+        threading.Thread(target=nodes.remove_node, args=(second, False)).start()
+
+    with answering_server(at_request(calls // 2, lose), delay=0.02) as server:
+        ended = on_two_nodes(server, tmp_path, nodes.address)
+    assert (ended.code, ended.err) == (0, "")
+    assert not nodes.worker_nodes
+    assert same(tmp_path, server.spec, made)
+    assert calls <= len(server.requests) <= calls + IN_FLIGHT // 2
     assert_whole(tmp_path)
 
 

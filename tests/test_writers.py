@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import pickle
 import shutil
 from collections.abc import Iterator
@@ -93,6 +94,15 @@ async def test_a_worker_makes_items_and_says_what_they_took(run: Path) -> None:
     assert report.usage.calls == len(server.requests) > 0
     assert pickle.loads(pickle.dumps(report)) == report
     assert report.life == (await worker.beat()).life
+
+
+async def test_an_item_asked_for_twice_is_made_once(run: Path) -> None:
+    with answering_server() as server:
+        worker = Worker(job(run, server), 0)
+        one, other = await asyncio.gather(worker.make("dialogue", persona()), worker.make("dialogue", persona()))
+        worker.close()
+    assert one.made == other.made
+    assert one.usage.calls == len(server.requests)
 
 
 async def test_a_halted_worker_makes_no_call(run: Path) -> None:
