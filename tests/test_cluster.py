@@ -208,7 +208,7 @@ def test_an_item_that_kills_its_workers_ends_the_run(
     deaths: list[int] = []
 
     def answer(request: Request) -> dict[str, Any]:
-        if "gender" in request.config.response_format["schema"]["properties"]:  # type: ignore[index]
+        if "gender" in request.config.response_format["schema"]["properties"]:
             deaths.append(workers(tmp_path)[0])
             threading.Timer(0.0, os.kill, (deaths[-1], signal.SIGKILL)).start()
             time.sleep(0.2)
