@@ -1,8 +1,14 @@
 """Errors a user can cause. The command line prints each as one line, without a traceback."""
 
+from typing import Any
+
 
 class SocialSimError(Exception):
     """Base: the message names the file, line, flag or role and says what to do."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Another process gets the same class with the same line, whatever its constructor takes."""
+        return _again, (type(self), str(self))
 
 
 class InputError(SocialSimError):
@@ -37,3 +43,13 @@ class UsageError(SocialSimError):
 
 class BudgetError(SocialSimError):
     """What a run may cost is spent; what was answered is kept."""
+
+
+class ClusterError(SocialSimError):
+    """Several machines cannot work together, or lost what they need for it; what was answered is kept."""
+
+
+def _again(kind: type[SocialSimError], line: str) -> SocialSimError:
+    error = kind.__new__(kind)
+    Exception.__init__(error, line)
+    return error

@@ -11,16 +11,18 @@ import fcntl
 import logging
 import os
 import threading
+import time
 from collections.abc import Iterator, KeysView
 from contextlib import contextmanager
 from io import FileIO
 from pathlib import Path
-from typing import Generic, Literal, Protocol, Self, TypeVar
+from typing import Final, Generic, Literal, Protocol, Self, TypeVar
 
 from pydantic import ValidationError
 
 from socialsim.errors import InputError, OutputError
 
+LOCK: Final = ".lock"
 _ADVICE = {
     **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "make room, then run again; what was written is kept"),
     **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "choose a folder you may write to"),
@@ -168,16 +170,20 @@ def read_records(path: str | Path, model: type[R]) -> Iterator[R]:
 class RunLock(_Closing):
     """The exclusive lock of a run folder, held from construction to ``close`` or death.
 
+    Args:
+        path: the folder.
+        wait: seconds to wait for another process to end.
+
     Raises:
         OutputError: another process holds it, or the folder cannot be written.
     """
 
-    def __init__(self, path: str | Path) -> None:
-        lock = Path(path) / ".lock"
+    def __init__(self, path: str | Path, wait: float = 0.0) -> None:
+        lock = Path(path) / LOCK
         self._file = _open_to_append(lock)  # it stays for good: unlinked, two processes could lock two files
         with _writing(lock):
             try:
-                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                _lock(self._file, time.monotonic() + wait)
                 self._file.truncate(0)
                 self._file.write(f"{os.getpid()}\n".encode())
             except OSError as exc:
@@ -186,6 +192,16 @@ class RunLock(_Closing):
                 if isinstance(exc, BlockingIOError):
                     raise OutputError(f"{path} is in use by process {pid or '?'}; wait until it ends") from None
                 raise
+
+
+def _lock(file: FileIO, until: float) -> None:
+    while True:
+        try:
+            return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= until:
+                raise
+        time.sleep(0.05)
 
 
 def write_atomically(path: str | Path, text: str) -> None:

@@ -52,7 +52,7 @@ class Meter:
             self.parent._count(price, prompt, completion, cached)
 
     def recount(self, usage: Usage) -> None:
-        """Count calls of an earlier session for this item; the session did not make them."""
+        """Count calls that were made elsewhere: for this item by an earlier session, or by another process."""
         with self._lock:
             self.calls += usage.calls
             self.prompt_tokens += usage.prompt_tokens

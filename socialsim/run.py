@@ -28,6 +28,7 @@ from socialsim.schema import Dialogue, Persona, Post, Rejection, Scenario
 from socialsim.screening import screen_by_rule
 from socialsim.steps import StepName
 from socialsim.worker import Workforce, bound_lms, own_process, run_prices
+from socialsim.writers import dismiss
 
 Item = Post | Scenario | Persona
 R = TypeVar("R", Scenario, Persona, Dialogue)
@@ -105,6 +106,7 @@ class Run:
         config, given = self.config, list(items)
         with RunFolder(config.out, self.settings(), config.inputs, config.allow_mixed) as folder:
             self.folder = folder
+            dismiss(config.out)
             new = self._new(given)
             # A killed session, too, leaves what its items were made with.
             self._earlier_usage = self._write_manifest().usage

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from typing import Protocol
 
 import dspy
@@ -56,9 +56,18 @@ def own_process(lms: dict[Role, dspy.LM]) -> Workforce:
 
     @asynccontextmanager
     async def working(config: RunConfig, meter: Meter, before_call: Callable[[], None]) -> AsyncIterator[Maker]:
-        nodes, mode = config.simulation.nodes, config.mode
-        steps = Steps(programs_for(config), config.lms, meter, mode, nodes, config.seed, config.out, before_call)
-        with dspy.context(lms=lms, adapter=CompactAdapter(), disable_history=True, max_trace_size=0):
+        with steps_with(lms, config, meter, before_call) as steps:
             yield steps
 
     return working
+
+
+@contextmanager
+def steps_with(
+    lms: dict[Role, dspy.LM], config: RunConfig, meter: Meter, before_call: Callable[[], None]
+) -> Iterator[Steps]:
+    """The steps of a run, and around them the LMs that they call."""
+    nodes, mode = config.simulation.nodes, config.mode
+    steps = Steps(programs_for(config), config.lms, meter, mode, nodes, config.seed, config.out, before_call)
+    with dspy.context(lms=lms, adapter=CompactAdapter(), disable_history=True, max_trace_size=0):
+        yield steps

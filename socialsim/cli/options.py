@@ -9,15 +9,19 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Group, Parameter
 from cyclopts.validators import Number
 
+from socialsim.errors import UsageError
+
 if TYPE_CHECKING:
     from socialsim.formats.table import Columns
     from socialsim.lms import LMSpec
     from socialsim.schema import Role
+    from socialsim.worker import Workforce
 
 LMS = Group("LMs", sort_key=3)
 MEASURING = Group("Measure a corpus", sort_key=3)  # of commands
 POSTS = Group("Posts", sort_key=1)
 DIALOGUES = Group("Dialogues", sort_key=2)
+ENGINE = Group("More than one machine", sort_key=4)
 
 ALL_NODES = "situation,thought,action,strategy"  # written out: the schema takes longer to import than help may take
 
@@ -104,6 +108,36 @@ class WorkOptions:
     """Tokens it may read and write in all."""
     dry_run: Annotated[bool, Parameter(negative=())] = False
     """Say what would be done, with calls, tokens and cost; call no LM, write nothing."""
+
+
+@Parameter(name="*", group=ENGINE)
+@dataclass(frozen=True)
+class EngineOptions:
+    """Where the items are made."""
+
+    engine: str = "process"
+    """process: here, which is enough for hundreds of calls a second; ray: by workers on one or more machines."""
+    workers: Annotated[int | None, Parameter(validator=Number(gte=1, lte=4096))] = None
+    """Workers that Ray starts; they share --concurrency. Default: as many as are useful."""
+    ray_address: str | None = None
+    """HOST:PORT of a Ray head, or auto on one of its machines. Default: RAY_ADDRESS, else this machine alone."""
+
+    def workforce(self) -> Workforce | None:
+        """Who makes the items; None for this process.
+
+        Raises:
+            UsageError: if an option has no meaning.
+        """
+        if self.engine == "ray":
+            from socialsim.cluster import on_ray
+
+            return on_ray(self.ray_address, self.workers)
+        if self.engine != "process":
+            raise UsageError(f"--engine {self.engine}: use process or ray")
+        for name, value in (("--workers", self.workers), ("--ray-address", self.ray_address)):
+            if value is not None:
+                raise UsageError(f"{name} needs --engine ray")
+        return None
 
 
 @Parameter(name="*", group=POSTS)

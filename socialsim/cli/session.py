@@ -20,9 +20,10 @@ from socialsim.runconfig import Mode, RunConfig, Stage, roles_needed
 from socialsim.runfolder import Manifest
 from socialsim.schema import Post, Rejection, Scenario
 from socialsim.screening import screen_by_rule
+from socialsim.worker import Workforce
 
 
-def execute(config: RunConfig, items: Sequence[Item]) -> None:
+def execute(config: RunConfig, items: Sequence[Item], workforce: Workforce | None = None) -> None:
     """Run, and end with a summary; Ctrl-C stops cleanly and says how to go on.
 
     Raises:
@@ -39,7 +40,7 @@ def execute(config: RunConfig, items: Sequence[Item]) -> None:
     logging.getLogger("dspy").setLevel(logging.ERROR)
     try:
         with shown(console, str(config.stages[-1])) as update:
-            run = Run(config, update)
+            run = Run(config, update, workforce)
             for name, line in program_lines(run.programs, config):
                 console.print(f"[dim]{name} program:[/] {escape(line)}", soft_wrap=True)
             manifest = run.execute(items)

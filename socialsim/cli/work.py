@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import cyclopts
 
-from socialsim.cli.options import DialogueOptions, LMOptions, PostOptions, ProgramOptions, WorkOptions
+from socialsim.cli.options import DialogueOptions, EngineOptions, LMOptions, PostOptions, ProgramOptions, WorkOptions
 from socialsim.errors import InputError, OutputError, UsageError
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from socialsim.schema import Node
 
 LM_DEFAULT, WORK_DEFAULT, POST_DEFAULT = LMOptions(), WorkOptions(), PostOptions()
-DIALOGUE_DEFAULT, PROGRAM_DEFAULT = DialogueOptions(), ProgramOptions()
+DIALOGUE_DEFAULT, PROGRAM_DEFAULT, ENGINE_DEFAULT = DialogueOptions(), ProgramOptions(), EngineOptions()
 
 
 def register(app: cyclopts.App) -> None:
@@ -34,6 +34,7 @@ def run(
     dialogues: DialogueOptions = DIALOGUE_DEFAULT,
     programs: ProgramOptions = PROGRAM_DEFAULT,
     lms: LMOptions = LM_DEFAULT,
+    engine: EngineOptions = ENGINE_DEFAULT,
 ) -> None:
     """Do everything: posts to scenarios to personas to dialogues.
 
@@ -46,11 +47,15 @@ def run(
     """
     from socialsim.runconfig import Stage
 
-    _Job(tuple(Stage), work, lms, posts, dialogues, programs).do(inputs)
+    _Job(tuple(Stage), work, lms, engine, posts, dialogues, programs).do(inputs)
 
 
 def scenarios(
-    *inputs: Path, work: WorkOptions = WORK_DEFAULT, posts: PostOptions = POST_DEFAULT, lms: LMOptions = LM_DEFAULT
+    *inputs: Path,
+    work: WorkOptions = WORK_DEFAULT,
+    posts: PostOptions = POST_DEFAULT,
+    lms: LMOptions = LM_DEFAULT,
+    engine: EngineOptions = ENGINE_DEFAULT,
 ) -> None:
     """Screen and translate posts only; prints how many were kept and why the others were not.
 
@@ -61,7 +66,7 @@ def scenarios(
     """
     from socialsim.runconfig import Stage
 
-    _Job((Stage.SCENARIOS,), work, lms, posts).do(inputs)
+    _Job((Stage.SCENARIOS,), work, lms, engine, posts).do(inputs)
 
 
 def personas(
@@ -69,6 +74,7 @@ def personas(
     work: WorkOptions = WORK_DEFAULT,
     programs: ProgramOptions = PROGRAM_DEFAULT,
     lms: LMOptions = LM_DEFAULT,
+    engine: EngineOptions = ENGINE_DEFAULT,
 ) -> None:
     """Turn scenarios into seeker personas.
 
@@ -79,7 +85,7 @@ def personas(
     """
     from socialsim.runconfig import Stage
 
-    _Job((Stage.PERSONAS,), work, lms, programs=programs).do(inputs)
+    _Job((Stage.PERSONAS,), work, lms, engine, programs=programs).do(inputs)
 
 
 def simulate(
@@ -88,6 +94,7 @@ def simulate(
     dialogues: DialogueOptions = DIALOGUE_DEFAULT,
     programs: ProgramOptions = PROGRAM_DEFAULT,
     lms: LMOptions = LM_DEFAULT,
+    engine: EngineOptions = ENGINE_DEFAULT,
 ) -> None:
     """Simulate the conversations of personas.
 
@@ -98,7 +105,7 @@ def simulate(
     """
     from socialsim.runconfig import Stage
 
-    _Job((Stage.DIALOGUES,), work, lms, dialogues=dialogues, programs=programs).do(inputs)
+    _Job((Stage.DIALOGUES,), work, lms, engine, dialogues=dialogues, programs=programs).do(inputs)
 
 
 class _Job:
@@ -109,24 +116,25 @@ class _Job:
         stages: tuple[Stage, ...],
         work: WorkOptions,
         lms: LMOptions,
+        engine: EngineOptions,
         posts: PostOptions = POST_DEFAULT,
         dialogues: DialogueOptions = DIALOGUE_DEFAULT,
         programs: ProgramOptions = PROGRAM_DEFAULT,
     ) -> None:
-        self.stages, self.work, self.lms = stages, work, lms
+        self.stages, self.work, self.lms, self.engine = stages, work, lms, engine
         self.posts, self.dialogues, self.programs = posts, dialogues, programs
 
     def do(self, inputs: Sequence[Path]) -> None:
         """Run the stages, or say what they would take."""
         from socialsim.cli import session
 
-        config = self._config(inputs)
+        config, workforce = self._config(inputs), self.engine.workforce()
         items = list(self._items(inputs))  # a broken input ends here, before any folder is made
         if self.work.dry_run:
             session.show_estimate(config, items)
         else:
             self._check_resume()
-            session.execute(config, items)
+            session.execute(config, items, workforce)
 
     def _config(self, inputs: Sequence[Path]) -> RunConfig:
         from programs.simulate import SimulationOptions
