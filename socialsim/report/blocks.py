@@ -81,12 +81,19 @@ Block = Grid | Drawn | Note | Sample
 
 @dataclass(frozen=True)
 class Section:
-    """Blocks under a heading."""
+    """Blocks under a heading.
+
+    Attributes:
+        name: of the section on the page.
+        lead: what is said before them.
+        columns: whether they fill column after column, not row after row.
+    """
 
     name: str
     title: str
     blocks: tuple[Block, ...]
     lead: str = ""
+    columns: bool = False
 
 
 def grid_of(table: Table) -> Grid:

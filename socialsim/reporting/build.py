@@ -10,7 +10,7 @@ from pathlib import Path
 from socialsim import __version__
 from socialsim.errors import OutputError, UsageError
 from socialsim.journal import write_atomically
-from socialsim.report.blocks import Drawn, Grid, Line, Section, slug
+from socialsim.report.blocks import Drawn, Section, slug
 from socialsim.report.page.render import Page, render
 from socialsim.reporting import drawings, tables
 from socialsim.reporting.corpus import ReportCorpus, read_corpus
@@ -103,9 +103,10 @@ def _sections(config: ReportConfig, on_change: Callable[[str], None]) -> Iterato
         keys.append(slug(name, frozenset(keys)))
         corpora.append(read_corpus(name, keys[-1], path, 0 if corpora else config.samples, config.seed))
     makers: Sequence[tuple[str, Callable[[], Section | None]]] = (
-        ("size", lambda: tables.size_section(corpora)),
+        ("size", lambda: tables.corpora_section(corpora)),
         ("quality", lambda: tables.quality_section(corpora)),
         ("topics", lambda: drawings.topics_section(corpora)),
+        ("subtopics", lambda: drawings.subtopics_section(corpora)),
         ("strategies", lambda: drawings.strategies_section(corpora)),
         ("persona coverage", lambda: drawings.coverage_section(corpora, config.embed, config.seed)),
         ("control rules", lambda: tables.rules_section(corpora)),
@@ -114,7 +115,6 @@ def _sections(config: ReportConfig, on_change: Callable[[str], None]) -> Iterato
         ("training", lambda: drawings.training_section(_keyed(config.students or {}))),
         ("dialogues", lambda: drawings.samples_section(corpora[0], config.seed)),
     )
-    yield "settings", _settings(corpora)
     for what, make in makers:
         on_change(f"measuring {what}")
         yield what, make()
@@ -125,30 +125,6 @@ def _keyed(students: dict[str, Path]) -> dict[str, tuple[str, Path]]:
     for name in students:
         keys.append(slug(name, frozenset(keys)))
     return {name: (key, path) for key, (name, path) in zip(keys, students.items(), strict=True)}
-
-
-def _settings(corpora: Sequence[ReportCorpus]) -> Section:
-    """What the corpora are, and under which settings the runs among them were made."""
-    columns = ("", *(one.name for one in corpora))
-    facts = [_facts(one) for one in corpora]
-    labels = dict.fromkeys(label for one in facts for label in one)
-    lines = tuple(Line((label, *(one.get(label, "-") for one in facts))) for label in labels)
-    return Section("settings", "What is shown", (Grid("Corpora", columns, lines, numbers=False),))
-
-
-def _facts(corpus: ReportCorpus) -> dict[str, str]:
-    facts = {"dialogues": f"{len(corpus.dialogues):,}", "personas": f"{len(corpus.personas):,}"}
-    if corpus.manifest is None or not corpus.manifest.versions:
-        return facts
-    manifest, settings = corpus.manifest, corpus.manifest.settings
-    facts |= {f"{role} LM": spec for role, spec in settings.lms.items()}
-    nodes = None if settings.nodes is None else ", ".join(settings.nodes) or "none"
-    told = {"mode": settings.mode, "reasoning nodes": nodes, "examples a prompt": settings.shots, "seed": settings.seed}
-    facts |= {label: str(value) for label, value in told.items() if value is not None}
-    return facts | {
-        "input": ", ".join(manifest.inputs) or "-",
-        "made with": ", ".join(f"{name} {version}" for name, version in manifest.versions.items()),
-    }
 
 
 def _title(config: ReportConfig) -> str:

@@ -15,7 +15,7 @@ from metrics.strategy import divergence, preference_bias, strategy_use
 from metrics.topics import topic_counts
 from socialsim.errors import InputError, UsageError
 from socialsim.report.analysis import bias_table, divergence_table
-from socialsim.report.blocks import Block, Drawn, Grid, Line, Note, Sample, Section, grid_of
+from socialsim.report.blocks import Block, Grid, Line, Note, Sample, Section, grid_of
 from socialsim.report.figures.flows import flows_figure, transitions_figure
 from socialsim.report.figures.lines import coverage_figure, loss_figure
 from socialsim.report.figures.strategies import strategy_figure
@@ -26,24 +26,29 @@ _NO_PERSONAS = "{} comes without personas; a run folder has them."
 
 
 def topics_section(corpora: Sequence[ReportCorpus]) -> Section:
-    """Figure 3 of every corpus with personas, Figure 7 of the first of them."""
+    """Figure 3 of every corpus with personas."""
     blocks: list[Block] = []
-    detailed: list[Drawn] = []
     for corpus in corpora:
-        if not corpus.personas:
+        if corpus.personas:
+            blocks.append(topics_figure(corpus.name, corpus.key, topic_counts(corpus.personas.values())))
+        else:
             blocks.append(Note(_NO_PERSONAS.format(corpus.name)))
-            continue
-        found = topic_counts(corpus.personas.values())
-        blocks.append(topics_figure(corpus.name, corpus.key, found))
-        detailed = detailed or subtopics_figures(corpus.name, corpus.key, found)
-    if detailed:
-        blocks.append(
-            Note(
-                "Figure 7: each topic with all its subtopics, to one scale. Bars are shares of the personas, counts "
-                "stand at the right; a diamond is the share published for SSConv. Near-twins are one."
-            )
-        )
-    return Section("topics", "Topics", (*blocks, *detailed))
+    return Section("topics", "Topics", tuple(blocks))
+
+
+def subtopics_section(corpora: Sequence[ReportCorpus]) -> Section | None:
+    """Figure 7 of the first corpus with personas; None where there is none."""
+    corpus = next((one for one in corpora if one.personas), None)
+    if corpus is None:
+        return None
+    found = topic_counts(corpus.personas.values())
+    lead = (
+        f"Figure 7, {corpus.name}: the topics with all their subtopics, to one scale. Bars are shares of the "
+        f"{found.personas:,} personas (one to three subtopics each), counts stand at the right; a diamond is the share "
+        "published for SSConv. Near-twins in the paper's list are one."
+    )
+    figures = subtopics_figures(corpus.name, corpus.key, found)
+    return Section("subtopics", "Subtopics", tuple(figures), lead, columns=True)
 
 
 def strategies_section(corpora: Sequence[ReportCorpus]) -> Section:

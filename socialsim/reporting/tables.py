@@ -8,6 +8,8 @@ from pathlib import Path
 from shlex import quote
 from statistics import fmean, median
 
+from rich.markup import escape
+
 from metrics.rubric import RubricVerdict, calibration_note, table_row, text_digest
 from metrics.verdicts import Rule
 from socialsim.checking import DialogueChecks
@@ -24,10 +26,36 @@ from socialsim.reporting.corpus import ReportCorpus
 from socialsim.schema import Dialogue, Rejection, Scenario
 
 
-def size_section(corpora: Sequence[ReportCorpus]) -> Section:
-    """Table 1."""
+def corpora_section(corpora: Sequence[ReportCorpus]) -> Section:
+    """Under which settings the runs were made, and Table 1."""
     sizes = {one.name: size for one in corpora if (size := corpus_size(one.dialogues))}
-    return Section("size", "Size", (grid_of(table1(sizes)),))
+    return Section("corpora", "What is shown", (_settings(corpora), grid_of(table1(sizes))))
+
+
+def _settings(corpora: Sequence[ReportCorpus]) -> Grid:
+    facts = [_facts(one) for one in corpora]
+    labels = dict.fromkeys(label for one in facts for label in one)
+    lines = tuple(Line((label, *(one.get(label, "-") for one in facts))) for label in labels)
+    return Grid("Settings", ("", *(one.name for one in corpora)), lines, numbers=False)
+
+
+def _facts(corpus: ReportCorpus) -> dict[str, str]:
+    facts = {
+        "from": str(corpus.path),
+        "dialogues": f"{len(corpus.dialogues):,}",
+        "personas": f"{len(corpus.personas):,}",
+    }
+    if corpus.manifest is None or not corpus.manifest.versions:
+        return facts
+    manifest, settings = corpus.manifest, corpus.manifest.settings
+    facts |= {f"{role} LM": spec for role, spec in settings.lms.items()}
+    nodes = None if settings.nodes is None else ", ".join(settings.nodes) or "none"
+    told = {"mode": settings.mode, "reasoning nodes": nodes, "examples a prompt": settings.shots, "seed": settings.seed}
+    facts |= {label: str(value) for label, value in told.items() if value is not None}
+    return facts | {
+        "input": ", ".join(manifest.inputs) or "-",
+        "made with": ", ".join(f"{name} {version}" for name, version in manifest.versions.items()),
+    }
 
 
 def quality_section(corpora: Sequence[ReportCorpus]) -> Section:
@@ -58,7 +86,7 @@ def _verdicts(corpus: ReportCorpus) -> Iterator[RubricVerdict]:
 
 
 def rules_section(corpora: Sequence[ReportCorpus]) -> Section:
-    """The control rules, and what was flagged."""
+    """The eight control rules."""
     means: dict[str, dict[Rule, float]] = {}
     grids: list[Grid] = []
     notes: list[Block] = []
@@ -69,8 +97,7 @@ def rules_section(corpora: Sequence[ReportCorpus]) -> Section:
         else:
             means[corpus.name], grids = found, [*grids, grid]
     figures: list[Block] = [rules_figure(means, tuple(grids))] if means else []
-    flags: list[Block] = [grid_of(flags_table(one.path)) for one in corpora if one.manifest]
-    return Section("rules", "Control rules and flags", (*figures, *notes, *flags))
+    return Section("rules", "Control rules", (*figures, *notes))
 
 
 def _check_command(path: Path) -> str:
@@ -112,15 +139,13 @@ def _noted_rules(corpus: ReportCorpus) -> tuple[Grid | None, dict[Rule, float]]:
 
 
 def rejections_section(corpora: Sequence[ReportCorpus]) -> Section | None:
-    """What became of the posts, and why items were set aside; None where no corpus is a run."""
+    """What became of the posts, what was flagged, and why items were set aside; None where no corpus is a run."""
     blocks: list[Block] = []
     for corpus in corpora:
-        if manifest := corpus.manifest:
-            rows = [Line((reason, f"{count:,}")) for reason, count in manifest.rejected.items()]
-            blocks.append(grid_of(_funnel(corpus.path).table(f"{corpus.name}: intake")))
-            title = f"{corpus.name}: set aside, by stage and reason"
-            blocks.append(Grid(title, ("stage: reason", "items"), tuple(rows or [Line(("none", "0"), "faint")])))
-    return Section("rejections", "What was set aside", tuple(blocks)) if blocks else None
+        if corpus.manifest:
+            blocks.append(grid_of(_funnel(corpus.path).table(escape(f"{corpus.name}: intake"))))
+            blocks.append(grid_of(flags_table(corpus.path)))
+    return Section("rejections", "Flagged and set aside", tuple(blocks)) if blocks else None
 
 
 def _funnel(run: Path) -> Funnel:
@@ -167,8 +192,10 @@ def _each(name: str, dialogues: Sequence[Dialogue]) -> Iterator[Grid]:
         "completion tokens": [one.usage.completion_tokens for one in made],
         "answers asked again": [one.asked_again for one in made],
     }
-    lines = [
-        Line((label, *(f"{value:,.1f}" for value in (fmean(of), median(of), max(of))))) for label, of in columns.items()
-    ]
+    lines = [Line((label, *map(_number, (fmean(of), median(of), max(of))))) for label, of in columns.items()]
     caption = f"{len(made):,} dialogues; seconds overlap where several are written at once"
     yield Grid(f"{name}: a dialogue", ("", "mean", "median", "most"), tuple(lines), caption)
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 1000 else f"{value:,.1f}"

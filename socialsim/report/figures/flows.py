@@ -151,4 +151,4 @@ def _row(axes: Any, top: float, before: Strategy, found: Transitions) -> None:
         shown = f"{100 * share:.0f}" if shares else "-"
         centred = {"ha": "center", "va": "center", "fontsize": 9.0}
         axes.text(left + _CELL / 2, top + 12, shown, **centred)
-    axes.text(_LEFT + 8 * _CELL + 6, top + 12, f"{sum(found.counts[before].values()):,}", va="center", fontsize=8.5)
+    axes.text(_LEFT + 8 * _CELL + 6, top + 12, f"{sum(found.counts[before].values()):,}", va="center", fontsize=9)

@@ -41,7 +41,7 @@ def coverage_figure(
         axes.set(xlabel="position in the dialogue, k/N", ylabel=what, xlim=(0, 1))
         _quiet(axes)
         axes.legend(
-            ncols=2, loc="upper center", bbox_to_anchor=(0.46, -0.24), frameon=False, fontsize=8.5, handlelength=3.2
+            ncols=2, loc="upper center", bbox_to_anchor=(0.46, -0.24), frameon=False, fontsize=9, handlelength=3.2
         )
 
     told = "; ".join(f"{speaker}: {_level(curve)}" for speaker, curve in curves.items())

@@ -32,7 +32,7 @@ def rules_figure(means: Mapping[str, Mapping[Rule, float]], numbers: tuple[Grid,
             _rule(axes, 12 + _ROW * number, rule, [of.get(rule) for _, of in shown])
         bottom = 12 + _ROW * len(Rule)
         for tick in (0.0, 0.5, 1.0):
-            axes.text(_x(tick), bottom + 4, f"{tick:g}", ha="center", fontsize=8.5)
+            axes.text(_x(tick), bottom + 4, f"{tick:g}", ha="center", fontsize=9)
         for number, (name, _) in enumerate(shown):
             colour, marker = SERIES[number]
             axes.plot(_LEFT, bottom + 18 + 14 * number, color=colour, marker=marker, markersize=6)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from metrics.strategy import STAGES, StrategyUse
 from socialsim.report.analysis import SHORT, use_table
 from socialsim.report.blocks import Drawn, grid_of
-from socialsim.report.figures.style import INK, LOOKS, WIDTH, Sheet, points
+from socialsim.report.figures.style import EDGE, INK, LOOKS, WIDTH, Sheet, points
 from socialsim.taxonomy import Strategy
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def part(axes: Any, strategy: Strategy, left: float, top: float, width: float, h
     from matplotlib.patches import Rectangle
 
     look = LOOKS[strategy]
-    box = Rectangle((left, top), width, height, facecolor=look.colour, edgecolor=INK, linewidth=0.5, hatch=look.hatch)
+    box = Rectangle((left, top), width, height, facecolor=look.colour, edgecolor=EDGE, linewidth=0.5, hatch=look.hatch)
     axes.add_patch(box)
     if named:
         ground = {"facecolor": look.colour, "edgecolor": "none", "pad": 1.2}
@@ -87,7 +87,7 @@ def _scale(axes: Any) -> None:
     for tick in range(0, 101, 25):
         x = _LEFT + (_RIGHT - _LEFT) * tick / 100
         axes.plot([x, x], [_AXIS + 2, _AXIS + 5], color=INK, linewidth=0.6)
-        axes.text(x, _AXIS + 15, f"{tick}%", ha="right" if tick == 100 else "center", fontsize=8.5)
+        axes.text(x, _AXIS + 15, f"{tick}%", ha="right" if tick == 100 else "center", fontsize=9)
 
 
 def legend(axes: Any, top: float) -> None:

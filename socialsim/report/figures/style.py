@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 WIDTH: Final = 360.0  # points; a phone shows them one to one
 INK: Final = "#15181c"
 PAPER: Final = "#fdfdfc"
-BLUE: Final = "#0072b2"
+EDGE: Final = "#24282d"  # of boxes and hatches: dark on every page, since what they lie on is light on every page
+BLUE: Final = "#0571b0"  # of lines and bars; lighter on a dark page
 ORANGE: Final = "#d55e00"
 GREEN: Final = "#009e73"
 PURPLE: Final = "#cc79a7"
@@ -40,13 +41,13 @@ class Look(NamedTuple):
 
 
 LOOKS: Final[dict[Strategy, Look]] = {
-    Strategy.QUESTION: Look(BLUE, "", "#ffffff"),
-    Strategy.RESTATEMENT: Look("#56b4e9", "///"),
-    Strategy.REFLECTION: Look(GREEN, "|||"),
-    Strategy.SELF_DISCLOSURE: Look(PURPLE, "xxx"),
-    Strategy.AFFIRMATION: Look("#f0e442", "\\\\\\"),
-    Strategy.SUGGESTIONS: Look("#e69f00", "+++"),
-    Strategy.INFORMATION: Look(ORANGE, "---"),
+    Strategy.QUESTION: Look("#0072b2", "", "#ffffff"),
+    Strategy.RESTATEMENT: Look("#56b4e9", "//"),
+    Strategy.REFLECTION: Look(GREEN, "||"),
+    Strategy.SELF_DISCLOSURE: Look(PURPLE, "xx"),
+    Strategy.AFFIRMATION: Look("#f0e442", "\\\\"),
+    Strategy.SUGGESTIONS: Look("#e69f00", "++"),
+    Strategy.INFORMATION: Look(ORANGE, "--"),
     Strategy.OTHERS: Look("#bbbbbb", ""),
 }
 SERIES: Final = ((BLUE, "o"), (ORANGE, "s"), (GREEN, "^"), (PURPLE, "D"), (GREY, "v"))  # colour and marker of a corpus
@@ -130,5 +131,5 @@ def embedded(svg: str, name: str, title: str, about: str) -> str:
     described = f'<title id="{name}-title">{escape(title)}</title><desc id="{name}-about">{escape(about)}</desc>'
     body = _ID.sub(rf"\g<1>{name}-", body).replace(_LINK, "href")
     body = _FONT.sub(lambda found: f"font-size: {found[1]}" if found[1] else "", body)
-    body = body.replace(INK, "currentColor").replace(PAPER, "var(--paper)")
+    body = body.replace(INK, "currentColor").replace(PAPER, "var(--paper)").replace(BLUE, "var(--blue)")
     return f"{head}{label}{tag}{described}{body}"

@@ -52,7 +52,7 @@ def topics_figure(name: str, key: str, found: TopicCounts) -> Drawn:
         found: its counts.
     """
     ranked = sorted(found.topics.items(), key=lambda item: -item[1])
-    below = {topic: wrap(_commonest(found, topic), 66, break_on_hyphens=False) for topic, _ in ranked}
+    below = {topic: wrap(_commonest(found, topic), 64, break_on_hyphens=False) for topic, _ in ranked}
     height = sum(32 + 12 * len(lines) for lines in below.values()) + 4.0
     most = max(found.topics.values(), default=0) or 1
 
@@ -63,7 +63,7 @@ def topics_figure(name: str, key: str, found: TopicCounts) -> Drawn:
             axes.text(WIDTH - 4, y + 11, f"{count:,} ({found.share(count):.1%})", ha="right", fontsize=9.5)
             axes.barh(y + 19, (WIDTH - 8) * count / most, left=4, height=7, color=BLUE)
             for number, line in enumerate(below[topic]):
-                axes.text(4, y + 33 + 12 * number, line, fontsize=8.5)
+                axes.text(4, y + 33 + 12 * number, line, fontsize=9)
             y += 32 + 12 * len(below[topic])
 
     first, count = ranked[0]
@@ -80,7 +80,7 @@ def topics_figure(name: str, key: str, found: TopicCounts) -> Drawn:
 def _commonest(found: TopicCounts, topic: Topic) -> str:
     # Spaces that do not break keep a subtopic and its count on one line.
     there = [f"{label} {count:,}".replace(" ", "\xa0") for label, count in found.under(topic)[:TOP] if count]
-    return " · ".join(there) or "(no subtopic)"
+    return ", ".join(there) or "(no subtopic)"
 
 
 def _topics_grid(name: str, found: TopicCounts) -> Grid:
@@ -117,7 +117,7 @@ def _subtopics(name: str, key: str, topic: Topic, found: TopicCounts, most: floa
 
 def _subtopic_row(axes: Any, y: float, label: str, count: int, share: float, published: float) -> None:
     for number, line in enumerate(lines := wrap(label, 31, break_on_hyphens=False)):
-        axes.text(_LEFT - 6, y + 10 * (number - (len(lines) - 1) / 2), line, ha="right", va="center", fontsize=8.5)
+        axes.text(_LEFT - 6, y + 10 * (number - (len(lines) - 1) / 2), line, ha="right", va="center", fontsize=9)
     width = _RIGHT - _LEFT
     axes.barh(y, width * share, left=_LEFT, height=9, color=BLUE)
     axes.plot([_LEFT, _LEFT], [y - _ROW / 2, y + _ROW / 2], color=INK, linewidth=0.6)
@@ -130,4 +130,4 @@ def _subtopic_row(axes: Any, y: float, label: str, count: int, share: float, pub
         markeredgecolor=ORANGE,
         markeredgewidth=1.4,
     )
-    axes.text(WIDTH - 4, y, f"{count:,}", ha="right", va="center", fontsize=8.5)
+    axes.text(WIDTH - 4, y, f"{count:,}", ha="right", va="center", fontsize=9)
