@@ -40,7 +40,7 @@ def rules_figure(means: Mapping[str, Mapping[Rule, float]], numbers: tuple[Grid,
 
     told = "; ".join(f"{rule} {value:.2f}" for rule, value in shown[0][1].items()) if shown else ""
     return Drawn(
-        "rules",
+        "control-rules",
         "The eight control rules: mean scores",
         f"Marks from 0 to 1 for each rule. {shown[0][0] if shown else ''}: {told}.",
         Sheet(12 + _ROW * len(Rule) + 22 + 14 * len(shown)).draw(paint),
