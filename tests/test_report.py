@@ -101,6 +101,11 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return fabricate(tmp_path_factory.mktemp("runs") / "mine", 12)
 
 
+@pytest.fixture(scope="module")
+def page(run: Path) -> Elements:
+    return report(run)
+
+
 def test_no_text_becomes_an_element_or_an_attribute(hostile: Path) -> None:
     page = Elements(hostile)
     assert not page.tags.keys() & ACTIVE
@@ -165,8 +170,7 @@ def test_nothing_runs_and_nothing_is_fetched_in_a_browser(hostile: Path) -> None
     assert inks[0] != inks[1]
 
 
-def test_the_page_holds_the_tables_and_figures_of_a_run(run: Path) -> None:
-    page = report(run)
+def test_the_page_holds_the_tables_and_figures_of_a_run(run: Path, page: Elements) -> None:
     assert "Table 1: corpus statistics" in page.said
     assert all(f"Figure {number}, mine" in page.said for number in ("3", "4", "5", "6a", "7"))
     assert "mine: intake" in page.said
@@ -177,8 +181,7 @@ def test_the_page_holds_the_tables_and_figures_of_a_run(run: Path) -> None:
     assert len([name for name in figures if name.startswith("figure7-")]) == 9
 
 
-def test_what_is_missing_is_named_with_the_command_that_gets_it(run: Path) -> None:
-    page = report(run)
+def test_what_is_missing_is_named_with_the_command_that_gets_it(run: Path, page: Elements) -> None:
     assert f"mine is not judged. Get it with socialsim judge {run} --judge-lm SPEC" in page.said
     assert "no sentence was embedded. Get it with socialsim report … --embed 40" in page.said
 
@@ -193,34 +196,22 @@ def test_a_corpus_that_names_nothing_is_compared_without_guesses(run: Path, tmp_
     assert not list((tmp_path / "out" / "report-figures").glob("*plain*"))
 
 
-def test_verdicts_fill_table_2_and_are_not_called_calibrated(run: Path, tmp_path: Path) -> None:
-    dialogues = list(read_dialogue_records(run))
+def test_verdicts_and_checks_are_shown_where_they_were_made(tmp_path: Path, page: Elements) -> None:
+    folder = fabricate(tmp_path / "mine", 4)
+    dialogues = list(read_dialogue_records(folder))
     other = dialogues[3].model_copy(update={"turns": (Turn(speaker=Speaker.SEEKER, text="Other words."),)})
-    file = write_verdicts(run / "verdicts" / "rubric-x.jsonl", [*dialogues[:3], other], 1)
-    try:
-        page = report(run, "--out", tmp_path)
-    finally:
-        file.unlink()
-    assert "Judge made-up/judge, not calibrated against people" in page.said
-    assert "is not judged" not in page.said
-    row = page.said.partition("± between dialogues")[0].rpartition("mine")[2]
-    assert row.strip() == "1.00" * 6
-    assert "dialogues" + "3" * 6 in page.said  # the verdict on other words is not counted
-
-
-def test_scores_of_the_check_command_go_before_those_noted_in_the_run(run: Path, tmp_path: Path) -> None:
-    noted = report(run, "--out", tmp_path).said
-    assert "mine: noted while it was written, mean over dialogues" in noted
-    verdict = CheckVerdict(rule=Rule.FORMAT, score=0.25, turn=1)
-    checks = DialogueChecks(id="a", verdicts=(verdict,))
-    (run / "checks.jsonl").write_text(checks.model_dump_json() + "\n")
-    try:
-        page = report(run, "--out", tmp_path)
-    finally:
-        (run / "checks.jsonl").unlink()
-    assert "mine: 1 dialogues checked (checks.jsonl), mean over turns" in page.said
-    assert "0.250" in page.said
-    assert "noted while it was written" not in page.said
+    write_verdicts(folder / "verdicts" / "rubric-x.jsonl", [*dialogues[:3], other], 1)
+    checks = DialogueChecks(id="a", verdicts=(CheckVerdict(rule=Rule.FORMAT, score=0.25, turn=1),))
+    (folder / "checks.jsonl").write_text(checks.model_dump_json() + "\n")
+    shown = report(folder, "--out", tmp_path).said
+    assert "Judge made-up/judge, not calibrated against people" in shown
+    assert "is not judged" not in shown
+    assert shown.partition("± between dialogues")[0].rpartition("mine")[2].strip() == "1.00" * 6
+    assert "dialogues" + "3" * 6 in shown  # the verdict on other words is not counted
+    assert "mine: 1 dialogues checked (checks.jsonl), mean over turns" in shown
+    assert "0.250" in shown
+    assert "noted while it was written" not in shown
+    assert "mine: noted while it was written, mean over dialogues" in page.said
 
 
 def test_a_run_that_was_killed_is_counted_from_its_journals(tmp_path: Path) -> None:

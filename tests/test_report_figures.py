@@ -123,6 +123,11 @@ def test_the_rules_figure_prints_the_first_corpus_scores() -> None:
     assert "1.00" not in said
 
 
+def test_a_name_that_xml_cannot_hold_is_drawn_with_marks() -> None:
+    drawn = rules_figure({"a\x01b\udcffc": {Rule.FORMAT: 0.5}}, ())
+    assert "a?b?c" in texts(drawn.picture.svg)
+
+
 def hostile_figures() -> list[Drawn]:
     counts, use = topic_counts(PERSONAS), strategy_use([dialogue(6, Q, RF, PS)])
     said = [dialogue(6, Q, Q, RF, PS, PS, PS)]

@@ -36,7 +36,8 @@ def rules_figure(means: Mapping[str, Mapping[Rule, float]], numbers: tuple[Grid,
         for number, (name, _) in enumerate(shown):
             colour, marker = SERIES[number]
             axes.plot(_LEFT, bottom + 18 + 14 * number, color=colour, marker=marker, markersize=6)
-            axes.text(_LEFT + 10, bottom + 18 + 14 * number, name[:36], va="center", fontsize=9)
+            shown_name = "".join(sign if sign.isprintable() else "?" for sign in name[:36])  # SVG takes no others
+            axes.text(_LEFT + 10, bottom + 18 + 14 * number, shown_name, va="center", fontsize=9)
 
     told = "; ".join(f"{rule} {value:.2f}" for rule, value in shown[0][1].items()) if shown else ""
     return Drawn(

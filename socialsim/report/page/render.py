@@ -34,7 +34,8 @@ class Page:
 
 def render(page: Page) -> str:
     """The page as one HTML file that needs nothing else."""
-    return _template().render(page=page)
+    text = _template().render(page=page)
+    return text.encode("utf-8", "replace").decode()  # the name of a file may be no Unicode text
 
 
 @lru_cache(maxsize=1)
