@@ -183,7 +183,7 @@ def test_the_page_holds_the_tables_and_figures_of_a_run(run: Path, page: Element
 
 def test_what_is_missing_is_named_with_the_command_that_gets_it(run: Path, page: Elements) -> None:
     assert f"mine is not judged. Get it with socialsim judge {run} --judge-lm SPEC" in page.said
-    assert "no sentence was embedded. Get it with socialsim report … --embed 40" in page.said
+    assert "no sentence was embedded. Get it with socialsim report … --embed 24" in page.said
 
 
 def test_a_corpus_that_names_nothing_is_compared_without_guesses(run: Path, tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ def report(
     out: Target = None,
     student: Paths = (),
     samples: Samples = 3,
-    embed: Embedded = 40,
+    embed: Embedded = 24,
     seed: int = 0,
 ) -> None:
     """Write the paper's tables and figures of a run as one HTML page, with the figures as SVG and PNG beside it.
@@ -58,7 +58,7 @@ def report(
     samples
         Dialogues of the run to show, drawn by chance.
     embed
-        Dialogues whose sentences are embedded for Figure 6b, drawn by chance (about 0.2 s each on one CPU core; needs
+        Dialogues whose sentences are embedded for Figure 6b, drawn by chance (about 0.3 s each on one CPU core; needs
         socialsim[eval]). 0: none.
     seed
         Decides what is drawn by chance.

@@ -35,7 +35,7 @@ class ReportConfig:
     out: Path | None = None
     students: dict[str, Path] | None = None
     samples: int = 3
-    embed: int = 40
+    embed: int = 24
     seed: int = 0
 
     @property

@@ -100,7 +100,7 @@ def coverage_section(corpora: Sequence[ReportCorpus], sample: int, seed: int) ->
 
 def _similar(corpus: ReportCorpus, sample: int, seed: int, embed: Embed) -> Block:
     if not sample:
-        return Note(f"Figure 6b, {corpus.name}: no sentence was embedded.", "socialsim report … --embed 40")
+        return Note(f"Figure 6b, {corpus.name}: no sentence was embedded.", "socialsim report … --embed 24")
     known = [one for one in corpus.dialogues if one.persona_id in corpus.personas]
     drawn = known if len(known) <= sample else random.Random(seed).sample(known, sample)
     try:
