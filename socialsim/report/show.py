@@ -13,8 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from socialsim.journal import read_records
-from socialsim.render import persona_text
-from socialsim.schema import Dialogue, Flag, Node, Persona, Reasoning, Rejection, Speaker, Turn
+from socialsim.render import persona_text, reasoning_lines
+from socialsim.schema import Dialogue, Flag, Persona, Reasoning, Rejection, Speaker, Turn
 
 
 def show_dialogue(dialogue: Dialogue, persona: Persona | None, most: int | None = None) -> None:
@@ -53,18 +53,11 @@ def _flags(flags: tuple[Flag, ...]) -> Text:
 def _thought(reasoning: Reasoning | None) -> Text:
     if reasoning is None:
         return Text("")
-    if reasoning.raw is not None:
-        return Text(reasoning.raw, style="dim")
-    lines: list[tuple[Node, str | None]]
-    lines = [(node, getattr(reasoning, node)) for node in Node if node is not Node.STRATEGY]
-    strategy = " + ".join(map(str, reasoning.strategies))
-    if reasoning.purpose:
-        strategy = f"{strategy}, {reasoning.purpose}" if strategy else reasoning.purpose
-    lines.append((Node.STRATEGY, strategy))
     text = Text()
-    for node, value in lines:
-        if value:
-            text.append(f"{node.capitalize()}: ", style="magenta").append(f"{value}\n", style="dim")
+    for name, value in reasoning_lines(reasoning):
+        if name:
+            text.append(f"{name}: ", style="magenta")
+        text.append(f"{value}\n", style="dim")
     text.rstrip()
     return text
 

@@ -34,18 +34,33 @@ def table2(rows: Mapping[str, Row], judge: str, note: str, k: int = 1) -> Table:
         note: what is known of its calibration (see `metrics.rubric.calibration_note`).
         k: samples of each judgement.
     """
-    title = escape(f"Table 2: quality, 0 to 3. Judge {judge}, {note}")
     caption = "means, ± standard deviations; what is missing or malformed (errors) is in no mean"
-    table = Table(title=title, caption=f"{caption}\n{_PUBLISHED_NOTE}")
-    table.add_column("", overflow="fold", min_width=22)
-    for short in _SHORT.values():
-        table.add_column(short, justify="right")
+    table = _frame(f"Table 2: quality, 0 to 3. Judge {judge}, {note}", f"{caption}\n{_PUBLISHED_NOTE}")
     for name, row in rows.items():
         _add(table, name, row, k)
     table.add_section()
+    _add_published(table)
+    return table
+
+
+def published_table2() -> Table:
+    """The published rows alone, for a corpus that nobody judged."""
+    table = _frame("Table 2: quality, 0 to 3", _PUBLISHED_NOTE)
+    _add_published(table)
+    return table
+
+
+def _frame(title: str, caption: str) -> Table:
+    table = Table(title=escape(title), caption=caption)
+    table.add_column("", overflow="fold", min_width=22)
+    for short in _SHORT.values():
+        table.add_column(short, justify="right")
+    return table
+
+
+def _add_published(table: Table) -> None:
     for name, values in PUBLISHED.items():
         table.add_row(name, *(f"{value:.2f}" for value in values), style="dim")
-    return table
 
 
 def _add(table: Table, name: str, row: Row, k: int) -> None:

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from metrics.coverage import coverage, sentence_embeddings
+from metrics.coverage import coverage
 from metrics.flows import flows, transitions
 from metrics.realism import Measure, Realism, compare, realism, seeker_facts
+from metrics.sentences import sentence_embeddings
 from metrics.signs import vader
 from metrics.strategy import divergence, preference_bias, strategy_use
 from socialsim.formats import read_dialogues
