@@ -46,3 +46,8 @@ def test_bundled_data_travels_in_the_wheel(installed: Path) -> None:
 
 def test_the_command_line_plans_a_run_outside_the_checkout(installed: Path) -> None:
     assert "45 items" in outside(installed, "-m", "socialsim", "run", "--dry-run", "--out", "none")
+
+
+def test_the_templates_of_the_cards_travel_in_the_wheel(installed: Path) -> None:
+    names = {path.name for path in (installed / "socialsim" / "sharing").glob("*.md")}
+    assert names == {"dataset_card.md", "model_card.md"}

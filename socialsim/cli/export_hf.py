@@ -45,12 +45,13 @@ def export_hf(source: Path, out: Path | None, options: HubOptions) -> None:
     from socialsim.sharing.hub import needs
     from socialsim.sharing.student import is_student
 
-    if options.public and not options.push:
+    if options.public and options.push is None:
         raise UsageError("--public goes with --push OWNER/NAME")
+    needs("huggingface_hub")
     if is_student(source):
         _student(source, out, options)
     else:
-        needs("datasets", "huggingface_hub")
+        needs("datasets")
         _dataset(source, out, options)
 
 
@@ -63,7 +64,7 @@ def _dataset(source: Path, out: Path | None, options: HubOptions) -> None:
 
     if out is None and not source.is_dir():
         raise UsageError("export: name a folder with --out")
-    target = Target(options.push, "dataset", options.public) if options.push else None
+    target = Target(options.push, "dataset", options.public) if options.push is not None else None
     if target:
         check_target(target)
     test = None if options.test is None else size_or_share(options.test)
@@ -88,7 +89,7 @@ def _student(folder: Path, out: Path | None, options: HubOptions) -> None:
     if out is not None or options.test is not None or options.seed is not None:
         wrong = "--out" if out is not None else "--test" if options.test is not None else "--seed"
         raise UsageError(f"{wrong}: {folder} is a student, whose card is written beside its adapter; leave it out")
-    target = Target(options.push, "model", options.public) if options.push else None
+    target = Target(options.push, "model", options.public) if options.push is not None else None
     if target:
         check_target(target)
     record = read_student(folder)

@@ -46,7 +46,7 @@ def dataset_card(corpus: SharedCorpus, licence: str, repo: str | None) -> str:
 
 def front_matter(corpus: SharedCorpus, licence: str, title: str) -> str:
     """YAML: what the hub files the data set under, and which file is which side."""
-    from yaml import safe_dump
+    from huggingface_hub import CardData
 
     sides = [side for side, dialogues in corpus.parts._asdict().items() if dialogues]
     fields: dict[str, Any] = {
@@ -63,7 +63,7 @@ def front_matter(corpus: SharedCorpus, licence: str, title: str) -> str:
             }
         ],
     }
-    return str(safe_dump(fields, sort_keys=False, allow_unicode=True)).rstrip()
+    return CardData(**fields).to_yaml().rstrip()
 
 
 def _size(rows: int) -> str:

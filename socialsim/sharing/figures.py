@@ -54,7 +54,7 @@ def programs(corpus: SharedCorpus) -> Counter[tuple[str, str]]:
 def shared_personas(corpus: SharedCorpus) -> list[Persona]:
     """The persona of each dialogue that has one, each once."""
     used = dict.fromkeys(dialogue.persona_id for dialogue in corpus.dialogues)
-    return [corpus.personas[name] for name in used if name in corpus.personas]
+    return [corpus.personas[name] for name in used if name and name in corpus.personas]
 
 
 def _sides(corpus: SharedCorpus) -> str:

@@ -54,15 +54,14 @@ def check_target(target: Target) -> None:
     Raises:
         UsageError: in one line.
     """
-    needs("huggingface_hub")
     from huggingface_hub import get_token
     from huggingface_hub.errors import HFValidationError
-    from huggingface_hub.utils import validate_repo_id
+    from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
     try:
         validate_repo_id(target.repo)
     except HFValidationError as error:
-        raise UsageError(f"--push {target.repo}: {error}") from error
+        raise UsageError(f"--push {target.repo}: not a repository's name ({error}); give OWNER/NAME") from error
     if "/" not in target.repo:
         raise UsageError(f"--push {target.repo}: give OWNER/NAME, the owner being you or an organisation")
     if not get_token():

@@ -46,14 +46,14 @@ def model_card(record: TrainingRecord, name: str, licence: str, repo: str | None
 
 def front_matter(record: TrainingRecord, licence: str) -> str:
     """YAML: what the hub files the adapter under; the base is named where a hub has it."""
-    from yaml import safe_dump
+    from huggingface_hub import CardData
 
     base = record.settings.base
     fields: dict[str, Any] = {"license": licence, "language": ["en"], "library_name": "peft"}
     fields |= {"pipeline_tag": "text-generation", "tags": ["lora", "emotional-support", "dialogue", "socialsim"]}
     if base == EMBEDDED or is_hub_id(base):
         fields |= {"base_model": public_base(base), "base_model_relation": "adapter"}
-    return str(safe_dump(fields, sort_keys=False, allow_unicode=True)).rstrip()
+    return CardData(**fields).to_yaml().rstrip()
 
 
 def _prompts(record: TrainingRecord) -> str:
