@@ -67,7 +67,7 @@ class FakeHub:
                 ]
                 return 200, {"files": files}
             case ["POST", kind, owner, name, "commit", "main"]:
-                return self._commit(self.repos[f"{kind}/{owner}/{name}"], body)
+                return self._commit(f"{kind}/{owner}/{name}", body)
         return 404, {"error": "Repository not found"}
 
     def _create(self, asked: dict[str, Any]) -> tuple[int, Any]:
@@ -78,7 +78,8 @@ class FakeHub:
         )
         return 409 if there else 200, {"url": f"{self.url}/{'datasets/' if kind == 'datasets' else ''}{name}"}
 
-    def _commit(self, repo: Repo, lines: list[Any]) -> tuple[int, Any]:
+    def _commit(self, name: str, lines: list[Any]) -> tuple[int, Any]:
+        repo = self.repos[name]
         for line in lines:
             value = line["value"]
             if line["key"] == "header":
@@ -87,7 +88,7 @@ class FakeHub:
                 repo.files[value["path"]] = base64.b64decode(value["content"])
             else:
                 del repo.files[value["path"]]
-        return 200, {"commitUrl": f"{self.url}/commit/0", "commitOid": "0" * 40}
+        return 200, {"commitUrl": f"{self.url}/{name.removeprefix('models/')}/commit/{'0' * 40}", "commitOid": "0" * 40}
 
 
 def _handler(hub: FakeHub) -> type[BaseHTTPRequestHandler]:

@@ -68,3 +68,4 @@ def test_code_ends_where_it_ends(text: str) -> None:
 
 def test_a_table() -> None:
     assert table(("", "n"), [("a", "1")]) == "|  | n |\n| --- | ---: |\n| a | 1 |"
+    assert table(("", "n"), [("a", "1"), ("b", "`1`")]).splitlines()[1] == "| --- | --- |"

@@ -32,6 +32,7 @@ def student(student_base: Path, tmp_path: Path) -> Path:
     (folder / "checkpoints").mkdir()
     (folder / "checkpoints" / "optimizer.pt").write_bytes(b"0")
     (folder / ".lock").write_text("1")
+    (folder / "README.md").unlink()  # peft's form, which a training takes away, too
     (folder / "tokenizer_config.json").write_text(json.dumps({"name_or_path": str(student_base), "eos_token": "</s>"}))
     return folder
 

@@ -28,8 +28,10 @@ def code(text: object) -> str:
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table; its cells are Markdown. The first column is text, the others are figures."""
-    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
+    """A table; its cells are Markdown. A column stands to the right if each of its cells begins with a digit."""
+    body = list(rows)
+    figures = [bool(body) and all(row[place][:1].isdigit() for row in body) for place in range(len(head))]
+    lines = [head, ["---:" if right else "---" for right in figures], *body]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 

@@ -5,14 +5,27 @@ from __future__ import annotations
 from typing import Any, Final
 
 from finetune.base import EMBEDDED
-from finetune.format import History, system_text
+from finetune.format import History, system_text, target
 from finetune.record import DataRecord, TrainingRecord
+from socialsim.schema import Reasoning, Speaker, StagedStrategy, Turn
 from socialsim.sharing.dataset_card import MARKER
 from socialsim.sharing.licence import UNKNOWN
 from socialsim.sharing.markdown import code, fill, plain, table
 from socialsim.sharing.names import is_hub_id, public_base
+from socialsim.taxonomy import Stage, Strategy
 
 NO_ADDRESS: Final = "path/to/this/folder"
+_REPLY: Final = Turn(
+    speaker=Speaker.SUPPORTER,
+    text="…",
+    reasoning=Reasoning(
+        situation="…",
+        thought="…",
+        action="…",
+        strategies=(StagedStrategy(strategy=Strategy.QUESTION, stage=Stage.EXPLORATION),),
+        purpose="to …",
+    ),
+)
 _RANKS: Final = (8, 16, 32, 64, 128, 256, 320, 512)  # what vLLM's --max-lora-rank takes
 
 
@@ -66,7 +79,8 @@ def _prompts(record: TrainingRecord) -> str:
     return (
         f"Variant {code(record.variant.name)}; earlier replies stand in a prompt {earlier}. Prompts use {shape}, the "
         "seeker as user, the supporter as assistant, after this system message:\n\n"
-        f"~~~~text\n{system_text(record.variant)}\n~~~~"
+        f"~~~~text\n{system_text(record.variant)}\n~~~~\n\nA reply is written as:\n\n"
+        f"~~~~text\n{target(_REPLY, record.variant)}\n~~~~"
     )
 
 
