@@ -10,10 +10,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from finetune.splits import content_key
+from finetune.splits import Split, content_key
+from socialsim.formats import read_dialogues
+from socialsim.formats.hub import dialogue_of, persona_of
 from socialsim.resources import demonstrations
 from socialsim.schema import Dialogue, Flag, Persona, Reasoning, Speaker, StagedStrategy, Turn
-from socialsim.sharing.rows import dialogue_of, persona_of, public_provenance
+from socialsim.sharing.rows import public_provenance
 from socialsim.taxonomy import STAGED_STRATEGIES
 from tests import samples
 from tests.command import socialsim
@@ -86,6 +88,13 @@ def test_the_authored_demonstrations_come_back(tmp_path: Path) -> None:
     assert found == {demo.dialogue.id: (demo.persona, demo.dialogue) for demo in demonstrations()}
 
 
+def test_our_own_readers_know_the_tables(tmp_path: Path) -> None:
+    export(write_run(tmp_path / "r", items(4)), tmp_path / "hf", "--test", 0)
+    file = tmp_path / "hf" / "data" / "train-00000-of-00001.parquet"
+    assert list(read_dialogues(file)) == [public(dialogue) for _, dialogue in items(4)]
+    assert "# Utterances" in socialsim("stats", file).out
+
+
 def test_a_corpus_without_personas_and_provenance(tmp_path: Path) -> None:
     esconv = [
         {"dialog": [{"speaker": "seeker", "content": f"I am sad {n}"}, {"speaker": "supporter", "content": "Why?"}]}
@@ -101,7 +110,7 @@ def test_a_corpus_without_personas_and_provenance(tmp_path: Path) -> None:
     assert persona_of(row) is None
 
 
-texts = st.text(st.characters(exclude_categories=("Cs",)), min_size=1, max_size=30).filter(lambda text: text.strip())
+texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=30).filter(lambda text: text.strip())
 reasonings = st.builds(
     Reasoning,
     situation=st.none() | texts,
@@ -131,14 +140,13 @@ def test_any_dialogue_survives_the_table(tmp_path: Path, dialogues: list[Dialogu
     from datasets import Dataset
 
     from socialsim.sharing.corpus import SharedCorpus
-    from socialsim.sharing.corpus import Split as Sides
     from socialsim.sharing.table_files import dataset_dict
 
     named = {
         dialogue.persona_id: samples.persona(id=dialogue.persona_id) for dialogue in dialogues if dialogue.persona_id
     }
     personas: dict[str, Persona] = named if with_persona else {}
-    side = dataset_dict(SharedCorpus("c", Sides(dialogues, []), 0, personas))["train"]
+    side = dataset_dict(SharedCorpus("c", Split(dialogues, []), 0, personas))["train"]
     file = tmp_path / "one.parquet"
     side.to_parquet(str(file))
     rows = list(Dataset.from_parquet(str(file), cache_dir=str(tmp_path / "cache")))

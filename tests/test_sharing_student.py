@@ -98,7 +98,8 @@ def test_the_card_says_how_it_was_trained(student: Path) -> None:
         "not for counselling",
     ):
         assert line in found.text
-    assert "SUPPORTER'S STRATEGY" in found.text
+    assert "[SUPPORTER'S STRATEGY]" in found.text
+    assert "was a folder or file: you need the same one" in found.text
 
 
 def test_the_base_is_named_where_a_hub_has_it(student: Path) -> None:

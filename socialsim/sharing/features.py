@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, get_args
 
+from socialsim.formats.hub import MAPS
 from socialsim.schema import Personality, Usage
-from socialsim.sharing.rows import MAPS
 
 if TYPE_CHECKING:
     from datasets import Features

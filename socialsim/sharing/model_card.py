@@ -48,7 +48,7 @@ def model_card(record: TrainingRecord, name: str, licence: str, repo: str | None
         base=code(base),
         prompts=_prompts(record),
         address=repo or NO_ADDRESS,
-        base_address=base,
+        base_address=base if _on_a_hub(record) else f"path/to/{base}",
         lora_rank=str(next((rank for rank in _RANKS if rank >= record.settings.rank), record.settings.rank)),
         training=_training(record),
         curve="![Loss of the training](loss.png)" if curve else "",
@@ -61,12 +61,15 @@ def front_matter(record: TrainingRecord, licence: str) -> str:
     """YAML: what the hub files the adapter under; the base is named where a hub has it."""
     from huggingface_hub import CardData
 
-    base = record.settings.base
     fields: dict[str, Any] = {"license": licence, "language": ["en"], "library_name": "peft"}
     fields |= {"pipeline_tag": "text-generation", "tags": ["lora", "emotional-support", "dialogue", "socialsim"]}
-    if base == EMBEDDED or is_hub_id(base):
-        fields |= {"base_model": public_base(base), "base_model_relation": "adapter"}
+    if _on_a_hub(record):
+        fields |= {"base_model": public_base(record.settings.base), "base_model_relation": "adapter"}
     return CardData(**fields).to_yaml().rstrip()
+
+
+def _on_a_hub(record: TrainingRecord) -> bool:
+    return record.settings.base == EMBEDDED or is_hub_id(record.settings.base)
 
 
 def _prompts(record: TrainingRecord) -> str:
@@ -79,8 +82,8 @@ def _prompts(record: TrainingRecord) -> str:
     return (
         f"Variant {code(record.variant.name)}; earlier replies stand in a prompt {earlier}. Prompts use {shape}, the "
         "seeker as user, the supporter as assistant, after this system message:\n\n"
-        f"~~~~text\n{system_text(record.variant)}\n~~~~\n\nA reply is written as:\n\n"
-        f"~~~~text\n{target(_REPLY, record.variant)}\n~~~~"
+        f"> {plain(system_text(record.variant))}"
+        + (f"\n\nIt answers:\n\n~~~~text\n{target(_REPLY, record.variant)}\n~~~~" if record.variant.nodes else "")
     )
 
 
@@ -132,6 +135,10 @@ def _limits(record: TrainingRecord) -> str:
         found.append(
             "The base has 135M parameters and loses the thread of a conversation. The adapter was trained on its "
             "weights in 4 bits (GGUF, Q4_1), so that it differs a little on the full ones named here."
+        )
+    if not _on_a_hub(record):
+        found.append(
+            f"Its base, {code(public_base(record.settings.base))}, was a folder or file: you need the same one."
         )
     if not record.held_out:
         found.append("No held-out perplexity was measured.")
