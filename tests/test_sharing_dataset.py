@@ -300,6 +300,24 @@ def test_a_folder_or_card_of_another_hand_is_left_alone(tmp_path: Path) -> None:
     assert sorted(path.name for path in out.iterdir()) == ["README.md", "thesis.txt"]
 
 
+def test_what_a_killed_export_left_is_written_again(tmp_path: Path) -> None:
+    run, out = write_run(tmp_path / "r", items(3)), tmp_path / "out"
+    export(run, out)
+    (out / "README.md").unlink()
+    (out / "data" / "test-00000-of-00001.parquet").rename(out / "data" / "test-00000-of-00001.tmp")
+    export(run, out)
+    assert set(load(out)) == {"train", "test"}
+
+
+def test_a_seed_too_large_for_a_column_is_one_line(tmp_path: Path) -> None:
+    [(persona, dialogue)] = items(1)
+    large = dialogue.model_copy(update={"provenance": made(seed=2**70)})
+    run = write_run(tmp_path / "r", [(persona, large)])
+    problem = socialsim("export", run, "--format", "hf", "--out", tmp_path / "out").problem
+    assert problem.startswith("r: does not fit into a table (")
+    assert not (tmp_path / "out").exists()
+
+
 def test_without_the_extra_it_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("socialsim.sharing.hub.find_spec", lambda name: None if name == "datasets" else name)
     problem = socialsim("export", write_run(tmp_path / "r", items(2)), "--format", "hf").problem

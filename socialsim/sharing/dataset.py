@@ -54,5 +54,10 @@ def _refuse_other(folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
         raise OutputError(f"{folder} is not a folder; name another --out")
     refuse_other_card(folder / CARD)
-    if folder.is_dir() and not (folder / CARD).exists() and any(folder.iterdir()):
+    if folder.is_dir() and not (folder / CARD).exists() and any(map(_is_foreign, folder.iterdir())):
         raise OutputError(f"{folder} is not empty and holds no data set of this command; name another --out")
+
+
+def _is_foreign(path: Path) -> bool:
+    """Whether an entry of a folder without a card is not what a killed export left."""
+    return path.name != "data" or not path.is_dir() or any("-00000-of-" not in file.name for file in path.iterdir())

@@ -45,7 +45,7 @@ def write_tables(folder: Path, data: DatasetDict) -> list[Path]:
     names = {side: f"{side}-00000-of-00001.parquet" for side in data}
     try:
         (folder / "data").mkdir(parents=True, exist_ok=True)
-        for old in (folder / "data").glob("*.parquet"):
+        for old in (folder / "data").glob("*-00000-of-*"):
             if old.name not in names.values():
                 old.unlink()
         return [_write(folder / "data" / name, data[side]) for side, name in names.items()]
