@@ -105,6 +105,6 @@ def _say_licence(licence: str) -> None:
     from socialsim.sharing.licence import UNKNOWN
 
     if licence == UNKNOWN:
-        print("Licence: unknown. Choose one with --license; that of the source posts and of the LMs' terms decide.")
+        print("Licence: unknown. Choose one with --license: that of the source and the terms of its LMs decide.")
     else:
         print(f"Licence: {licence}")
