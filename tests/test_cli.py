@@ -221,7 +221,7 @@ def test_export_goes_beside_the_run_by_default(run: Path) -> None:
 
 
 def test_export_to_an_unknown_format_or_a_file_is_refused(run: Path, tmp_path: Path) -> None:
-    assert socialsim("export", run, "--format", "xml").problem == "--format xml: use ssconv, jsonl or sharegpt"
+    assert socialsim("export", run, "--format", "xml").problem == "--format xml: use ssconv, jsonl, sharegpt or hf"
     (tmp_path / "taken").touch()
     assert str(tmp_path / "taken") in socialsim("export", run, "--out", tmp_path / "taken").problem
 

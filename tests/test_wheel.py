@@ -51,3 +51,8 @@ def test_the_command_line_plans_a_run_outside_the_checkout(installed: Path) -> N
 def test_the_page_of_the_report_travels_in_the_wheel(installed: Path) -> None:
     folder = installed / "socialsim" / "report" / "page"
     assert all((folder / name).is_file() for name in ("report.html", "report.css"))
+
+
+def test_the_templates_of_the_cards_travel_in_the_wheel(installed: Path) -> None:
+    names = {path.name for path in (installed / "socialsim" / "sharing").glob("*.md")}
+    assert names == {"dataset_card.md", "model_card.md"}

@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
+from socialsim.cli.export_hf import HubOptions, export_hf
 from socialsim.errors import OutputError, UsageError
 
 if TYPE_CHECKING:
     from finetune.corpora import Corpus
     from socialsim.schema import Record
 
-FORMATS = ("ssconv", "jsonl", "sharegpt")
+FORMATS = ("ssconv", "jsonl", "sharegpt", "hf")
+_NO_HUB = HubOptions()
 
 
 def export(
@@ -24,32 +26,41 @@ def export(
     variant: str | None = None,
     history: Literal["replies", "reasoning"] | None = None,
     out: Annotated[Path | None, Parameter(name=("--out", "-o"))] = None,
+    hub: HubOptions = _NO_HUB,
 ) -> None:
     """Write a corpus for others to read.
 
     Example: **socialsim export runs/first --format sharegpt --variant reasoning --out llama-factory**
 
+    With hf a student's folder gets a model card.
+
     Parameters
     ----------
     corpus
-        A run folder. For sharegpt also a folder of `socialsim split`, a corpus file, or `demonstrations`.
+        A run folder. For sharegpt and hf also a folder of `socialsim split`, a corpus file, or `demonstrations`;
+        for hf also a student's folder.
     format
         ssconv: the official release's two JSON files, dialogues and profiles; jsonl: our records in full;
-        sharegpt: a data set folder for LLaMA-Factory with the paper's training settings.
+        sharegpt: a data set folder for LLaMA-Factory with the paper's training settings; hf: a data set for
+        `datasets.load_dataset` with its card.
     variant
         For sharegpt, what a reply is trained to be: response, reasoning, strategy, or nodes such as
         situation,thought. Default: reasoning.
     history
         For sharegpt, what earlier replies in a prompt hold: replies, or reasoning too. Default: replies.
     out
-        Folder to write to. Default: RUN/export, or RUN/sharegpt.
+        Folder to write to. Default: RUN/export, RUN/sharegpt or RUN/hf.
     """
     if format not in FORMATS:
         raise UsageError(f"--format {format}: use {', '.join(FORMATS[:-1])} or {FORMATS[-1]}")
+    if format != "hf" and hub.given:
+        raise UsageError(f"{hub.given} goes with --format hf")
     if format == "sharegpt":
         _sharegpt(corpus, variant or "reasoning", history or "replies", out)
     elif variant or history:
         raise UsageError(f"--{'variant' if variant else 'history'} goes with --format sharegpt")
+    elif format == "hf":
+        export_hf(corpus, out, hub)
     else:
         _records(corpus, format, out or corpus / "export")
 

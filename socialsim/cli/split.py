@@ -55,7 +55,7 @@ def split(
     from finetune.splits import SideSize, SplitRecord, write_split
     from finetune.splits import split as split_dialogues
 
-    asked = None if test is None else _number(test)
+    asked = None if test is None else size_or_share(test)
     found = read_corpus(corpus)
     asked = default_test(corpus, len(found)) if asked is None else asked
     parts = split_dialogues(found, asked, seed)
@@ -69,7 +69,12 @@ def split(
     console.print(f"Split: {out}", markup=False, soft_wrap=True)
 
 
-def _number(text: str) -> int | float:
+def size_or_share(text: str) -> int | float:
+    """How much is held out: a number of dialogues or a share.
+
+    Raises:
+        UsageError: if it is no number.
+    """
     for kind in (int, float):
         try:
             return kind(text)

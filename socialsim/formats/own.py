@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from socialsim.formats.hub import dialogue_of
 from socialsim.formats.rows import Row, clean
 from socialsim.schema import Dialogue, Post, Scenario
 
@@ -25,5 +26,5 @@ def post(row: Row) -> Post:
 
 
 def dialogue(row: Row) -> Dialogue:
-    """Read a dialogue as it was written."""
-    return Dialogue.model_validate(row.fields)
+    """Read a dialogue as it was written, to JSON Lines or to a table with its persona beside it."""
+    return dialogue_of(row.fields)

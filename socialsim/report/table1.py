@@ -80,9 +80,14 @@ def table1(columns: dict[str, CorpusSize]) -> Table:
     shown = columns | {"SSConv*": SSCONV, "ESConv*": ESCONV}
     for name in shown:
         table.add_column(escape(name), justify="right")
-    for field, label in _LABELS.items():
-        table.add_row(label, *(_number(getattr(size, field)) for size in shown.values()))
+    for label, *figures in table1_rows(*shown.values()):
+        table.add_row(label, *figures)
     return table
+
+
+def table1_rows(*sizes: CorpusSize) -> list[tuple[str, ...]]:
+    """A label and the figure of each size, a row a line of the table."""
+    return [(label, *(_number(getattr(size, field)) for size in sizes)) for field, label in _LABELS.items()]
 
 
 def _number(value: float) -> str:
