@@ -95,7 +95,7 @@ def check_dialogue(
     persona: Persona | None,
     nodes: tuple[Node, ...] | None = None,
     copied_from: frozenset[tuple[str, ...]] = frozenset(),
-    known: Callable[[int, Turn], list[CheckVerdict] | None] = lambda number, turn: None,
+    known: Callable[[int, Turn], list[CheckVerdict] | None] | None = None,
 ) -> list[CheckVerdict]:
     """Check every turn of a dialogue and the dialogue as a whole.
 
@@ -104,16 +104,14 @@ def check_dialogue(
         persona: the seeker's, None where there is none.
         nodes: the reasoning nodes asked for; None finds them out (see `nodes_of`).
         copied_from: word runs of the examples in the prompt (see `socialsim.validation.copy_runs`).
-        known: what `check_content` said of a turn (by number) while it was written, a reply's without the persona.
+        known: the verdicts on a turn, by its number, that was checked before; None for one that was not.
 
     Returns:
         The turns' verdicts in order, then those of the whole dialogue (``turn`` None).
     """
     asked, verdicts = nodes_of(dialogue) if nodes is None else nodes, list[CheckVerdict]()
     for index, turn in enumerate(dialogue.turns):
-        moment, content = Moment(dialogue.turns[:index], persona, asked, copied_from), known(index + 1, turn)
-        if content is None:
-            verdicts += check_turn(turn, moment)
-        else:
-            verdicts += [*check_persona_told(turn, moment), *content, *check_wording(turn, moment)]
+        before = known(index + 1, turn) if known else None
+        moment = Moment(dialogue.turns[:index], persona, asked, copied_from)
+        verdicts += check_turn(turn, moment) if before is None else before
     return [*verdicts, *check_whole(dialogue, persona)]

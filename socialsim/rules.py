@@ -10,10 +10,12 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import replace
 from statistics import mean
+from typing import NamedTuple
 
 from metrics.checks import Moment as CheckMoment
-from metrics.checks import check_content, check_dialogue
+from metrics.checks import check_content, check_dialogue, check_persona_told, check_wording
 from metrics.verdicts import CheckVerdict, Rule
 from programs.keep import Moment, TurnCheck
 from socialsim.schema import Dialogue, Flag, Node, Persona, Reasoning, Turn
@@ -22,24 +24,39 @@ from socialsim.validation import Finding
 PASS = 0.5  # a verdict's score from which a rule counts as kept
 
 
-# What was said of each turn while its dialogue was written, by number and text, with the reasoning it was said of.
-_Written = dict[tuple[int, str], tuple[Reasoning | None, list[CheckVerdict]]]
-_written: ContextVar[_Written | None] = ContextVar("verdicts_while_writing", default=None)
+class _Writing(NamedTuple):
+    """A dialogue in the making: the seeker's persona, and the verdicts on its turns so far.
+
+    They lie by number and text, with the reasoning they are about: a turn may be asked again.
+    """
+
+    persona: Persona
+    verdicts: dict[tuple[int, str], tuple[Reasoning | None, list[CheckVerdict]]]
+
+    def note(self, turn: Turn, moment: CheckMoment, content: list[CheckVerdict]) -> None:
+        """Check the rest of the rules while other dialogues wait for their LM, not all at the end."""
+        whole = replace(moment, persona=self.persona)
+        told = [verdict for verdict in content if verdict.rule is not Rule.CONTROL]
+        made = [*check_persona_told(turn, whole), *told, *check_wording(turn, whole)]
+        self.verdicts[moment.number, turn.text] = turn.reasoning, made
+
+    def known(self, number: int, turn: Turn) -> list[CheckVerdict] | None:
+        """The verdicts on a turn, None where it was not checked while it was written."""
+        reasoning, verdicts = self.verdicts.get((number, turn.text), (None, None))
+        return verdicts if reasoning is turn.reasoning else None
+
+
+_writing: ContextVar[_Writing | None] = ContextVar("writing", default=None)
 
 
 @contextmanager
-def remembering() -> Iterator[None]:
-    """While a dialogue is written and `signed`: its turns are not checked twice."""
-    token = _written.set({})
+def writing(persona: Persona) -> Iterator[None]:
+    """While a dialogue is written and `signed`: each turn is checked once."""
+    token = _writing.set(_Writing(persona, {}))
     try:
         yield
     finally:
-        _written.reset(token)
-
-
-def _known(number: int, turn: Turn) -> list[CheckVerdict] | None:
-    reasoning, verdicts = (_written.get() or {}).get((number, turn.text), (None, None))
-    return verdicts if reasoning is turn.reasoning else None
+        _writing.reset(token)
 
 
 def rule_check(nodes: tuple[Node, ...]) -> TurnCheck:
@@ -54,10 +71,10 @@ def rule_check(nodes: tuple[Node, ...]) -> TurnCheck:
     """
 
     def check(turn: Turn, moment: Moment) -> list[Finding]:
-        verdicts = list(check_content(turn, CheckMoment(moment.history, moment.persona, nodes)))
-        if (written := _written.get()) is not None:
-            told = [verdict for verdict in verdicts if verdict.rule is not Rule.CONTROL]  # looked for afterwards
-            written[len(moment.history) + 1, turn.text] = turn.reasoning, told
+        here = CheckMoment(moment.history, moment.persona, nodes)
+        verdicts = list(check_content(turn, here))
+        if (now := _writing.get()) is not None:
+            now.note(turn, here, verdicts)
         return [_finding(verdict) for verdict in verdicts if verdict.score < PASS]
 
     return check
@@ -74,7 +91,8 @@ def flag_kind(rule: Rule) -> str:
 
 def signed(dialogue: Dialogue, persona: Persona, nodes: tuple[Node, ...]) -> Dialogue:
     """The dialogue with flags for leaks and for rules it breaks as a whole, and every rule's mean in its provenance."""
-    verdicts = check_dialogue(dialogue, persona, nodes, known=_known)
+    now = _writing.get()
+    verdicts = check_dialogue(dialogue, persona, nodes, known=now.known if now else None)
     broken = [verdict for verdict in verdicts if verdict.score < PASS]
     whole = tuple(_flag(verdict) for verdict in broken if verdict.turn is None)
     turns = list(dialogue.turns)

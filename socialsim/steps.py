@@ -18,7 +18,7 @@ from socialsim.lm_errors import explain_lm_error
 from socialsim.lms import LMSpec
 from socialsim.loading import Programs
 from socialsim.meter import Meter
-from socialsim.rules import remembering, signed
+from socialsim.rules import signed, writing
 from socialsim.schema import Dialogue, Node, Persona, Post, Provenance, Rejection, Role, Scenario, Usage
 
 R = TypeVar("R", Scenario, Persona, Dialogue)
@@ -86,7 +86,7 @@ class Steps:
             result: Dialogue = await self._programs.dialogue.acall(persona=persona, seed=self._seed)
             return result
 
-        with remembering():
+        with writing(persona):
             made = await self._measured("simulate", persona.id, step, self._signed(Role.SEEKER, Role.SUPPORTER))
             return made if isinstance(made, Rejection) else self._checked(made, persona)
 

@@ -43,7 +43,9 @@ def main() -> None:
     shown = {demo.persona.id for demo in training_demonstrations()}
     personas = [demo.persona for demo in demonstrations() if demo.persona.id not in shown][: asked.dialogues]
     run(personas[:1], 1)  # loads the model
-    table = Table("dialogues at once", "tokens/s written", "tokens/s read", "seconds", "calls", "cached", title="embedded")
+    table = Table(
+        "dialogues at once", "tokens/s written", "tokens/s read", "seconds", "calls", "cached", title="embedded"
+    )
     for concurrency in (1, asked.dialogues):
         usage = run(personas, concurrency)
         share = usage.cached_tokens / usage.prompt_tokens
