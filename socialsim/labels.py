@@ -19,7 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from signatures.judge import Dimension
+from signatures.rubric import Dimension
 from socialsim.errors import InputError, UsageError
 from socialsim.formats import esconv, read_dialogues
 from socialsim.formats.files import read_rows

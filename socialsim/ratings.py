@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from signatures.judge import Dimension
+from signatures.rubric import Dimension
 from socialsim.errors import UsageError
 from socialsim.formats.rows import Row
 from socialsim.schema import Dialogue
