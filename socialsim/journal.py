@@ -163,14 +163,18 @@ def read_records(path: str | Path, model: type[R]) -> Iterator[R]:
 
 
 class RunLock(_Closing):
-    """The exclusive lock of a run folder, held from construction to ``close`` or death.
+    """The exclusive lock of a run folder, or of one file in it, held from construction to ``close`` or death.
+
+    Args:
+        path: the folder.
+        name: the file in it that alone is locked; empty: the whole folder.
 
     Raises:
         OutputError: another process holds it, or the folder cannot be written.
     """
 
-    def __init__(self, path: str | Path) -> None:
-        lock = Path(path) / ".lock"
+    def __init__(self, path: str | Path, name: str = "") -> None:
+        lock = Path(path) / (f".{name}.lock" if name else ".lock")
         self._file = _open_to_append(lock)  # it stays for good: unlinked, two processes could lock two files
         with _writing(lock):
             try:
@@ -181,7 +185,8 @@ class RunLock(_Closing):
                 with self._file:
                     pid = os.pread(self._file.fileno(), 20, 0).decode(errors="replace").strip()
                 if isinstance(exc, BlockingIOError):
-                    raise OutputError(f"{path} is in use by process {pid or '?'}; wait until it ends") from None
+                    what = Path(path) / name
+                    raise OutputError(f"{what} is in use by process {pid or '?'}; wait until it ends") from None
                 raise
 
 
