@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from socialsim.errors import OutputError, UsageError
+from socialsim.errors import InputError, OutputError, UsageError
 
 if TYPE_CHECKING:
     from finetune.corpora import Corpus
-    from socialsim.schema import Record
+    from socialsim.schema import Dialogue, Persona, Record
 
 FORMATS = ("ssconv", "jsonl", "sharegpt")
 
@@ -23,6 +23,7 @@ def export(
     format: str = "ssconv",
     variant: str | None = None,
     history: Literal["replies", "reasoning"] | None = None,
+    only: Literal["accepted"] | None = None,
     out: Annotated[Path | None, Parameter(name=("--out", "-o"))] = None,
 ) -> None:
     """Write a corpus for others to read.
@@ -41,20 +42,25 @@ def export(
         situation,thought. Default: reasoning.
     history
         For sharegpt, what earlier replies in a prompt hold: replies, or reasoning too. Default: replies.
+    only
+        accepted: what most raters of `socialsim review` accepted, in its edited form where they edited it. For ssconv
+        and jsonl.
     out
-        Folder to write to. Default: RUN/export, or RUN/sharegpt.
+        Folder to write to. Default: RUN/export (with --only RUN/accepted), or RUN/sharegpt.
     """
     if format not in FORMATS:
         raise UsageError(f"--format {format}: use {', '.join(FORMATS[:-1])} or {FORMATS[-1]}")
+    if only and format == "sharegpt":
+        raise UsageError("--only goes with --format ssconv or jsonl; train on the exported jsonl")
     if format == "sharegpt":
         _sharegpt(corpus, variant or "reasoning", history or "replies", out)
     elif variant or history:
         raise UsageError(f"--{'variant' if variant else 'history'} goes with --format sharegpt")
     else:
-        _records(corpus, format, out or corpus / "export")
+        _records(corpus, format, out or corpus / (only or "export"), only is not None)
 
 
-def _records(run: Path, format: str, folder: Path) -> None:
+def _records(run: Path, format: str, folder: Path, accepted: bool) -> None:
     from socialsim.formats.ssconv import write_dialogues, write_profiles
     from socialsim.journal import read_records, write_atomically
     from socialsim.runfolder import run_file
@@ -62,6 +68,8 @@ def _records(run: Path, format: str, folder: Path) -> None:
 
     dialogues = list(read_records(run_file(run, "dialogues"), Dialogue))
     personas = list(read_records(run_file(run, "personas"), Persona))
+    if accepted:
+        dialogues, personas = _accepted(run, dialogues, personas)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -76,6 +84,20 @@ def _records(run: Path, format: str, folder: Path) -> None:
         write_atomically(files[0], "".join(map(_line, dialogues)))
         write_atomically(files[1], "".join(map(_line, personas)))
     print(f"{len(dialogues):,} dialogues: {files[0]}\n{len(personas):,} personas: {files[1]}")
+
+
+def _accepted(run: Path, dialogues: list[Dialogue], personas: list[Persona]) -> tuple[list[Dialogue], list[Persona]]:
+    """What raters accepted; says what was left out, and why."""
+    from socialsim.accepted import accepted
+    from socialsim.reviews import FOLDER, read_reviews
+
+    raters = read_reviews(run / FOLDER)
+    found = accepted(dialogues, personas, raters)
+    left_out = ", ".join(f"{count:,} {reason}" for reason, count in found.left_out.items()) or "nothing"
+    if not found.dialogues:
+        raise InputError(run, f"no dialogue is accepted ({left_out}); go on with `socialsim review {run}`")
+    print(f"raters: {', '.join(raters)}; {found.edited:,} items edited; dialogues left out: {left_out}")
+    return found.dialogues, found.personas
 
 
 def _line(record: Record) -> str:
