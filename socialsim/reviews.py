@@ -2,7 +2,8 @@
 
 A file is one rater's, append-only. Each record is all that the rater now says of an item, so the latest counts; an
 undo record takes the latest back, and the one before it counts again. Nothing in the run's own files ever changes: an
-edited item lies in its record, beside the original.
+edited item lies in its record, beside the original. A record names the line it is about by a digest: where the run has
+other words by that id now, as after a second run in the same folder, it does not count.
 """
 
 from __future__ import annotations
@@ -10,9 +11,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
+from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Final, NamedTuple, Self
 
+import orjson
 from pydantic import Field, model_validator
 
 from signatures.rubric import Dimension
@@ -30,6 +33,9 @@ class Kind(StrEnum):
 
     DIALOGUE = "dialogue"
     PERSONA = "persona"
+
+
+FILES: Final = {Kind.DIALOGUE: "dialogues.jsonl", Kind.PERSONA: "personas.jsonl"}  # of a run
 
 
 class Decision(StrEnum):
@@ -56,6 +62,7 @@ class Review(Record):
     Attributes:
         id: ``<kind>/<item>#<n>``, n counting the rater's lines on this item from 1.
         item: id of the dialogue or persona.
+        original: digest of the item as the run made it (see `line_digest`).
         at: when, UTC, ISO 8601.
         undo: whether this takes the latest standing line on the item back; it then says nothing else.
         decision: None where there is only a note or a score so far.
@@ -67,6 +74,7 @@ class Review(Record):
     id: Text
     kind: Kind
     item: Text
+    original: str
     at: str
     undo: bool = False
     decision: Decision | None = None
@@ -106,9 +114,19 @@ class Review(Record):
 
 
 class Standing:
-    """What stands after a sequence of records: for each item a stack, its top is what counts."""
+    """What stands after a sequence of records: for each item a stack, its top is what counts.
 
-    def __init__(self, records: Iterable[Review] = ()) -> None:
+    Args:
+        records: one rater's, in order.
+        originals: digest of each item of the run; records of other words do not count. None: all count.
+
+    Attributes:
+        stale: records that do not count.
+    """
+
+    def __init__(self, records: Iterable[Review] = (), originals: Mapping[Item, str] | None = None) -> None:
+        self.stale = 0
+        self._originals = originals
         self._stacks: dict[Item, list[tuple[int, Review]]] = {}
         self._lines: dict[Item, int] = {}
         self._read = 0
@@ -119,6 +137,9 @@ class Standing:
         """Take in the next record; an undo of nothing changes nothing."""
         self._read += 1
         self._lines[record.about] = self._lines.get(record.about, 0) + 1
+        if self._originals is not None and self._originals.get(record.about) != record.original:
+            self.stale += 1
+            return
         stack = self._stacks.setdefault(record.about, [])
         if not record.undo:
             stack.append((self._read, record))
@@ -176,11 +197,45 @@ def _vote(reviews: list[Review]) -> Vote:
     return Vote(majority, newest.edited if newest and majority else None, len(reviews))
 
 
-def read_reviews(folder: Path) -> dict[str, Standing]:
-    """What stands for each rater, by name.
+def line_digest(line: bytes) -> str:
+    """Twelve hex digits of a line of the run."""
+    return sha256(line.rstrip(b"\n")).hexdigest()[:12]
+
+
+def originals(run: Path) -> dict[Item, str]:
+    """The digest of each item of a run.
+
+    Raises:
+        InputError: if a file cannot be read, or a line is not JSON with an id.
+    """
+    return {item: digest for kind, name in FILES.items() for item, digest in _digests(run / name, kind)}
+
+
+def _digests(path: Path, kind: Kind) -> Iterator[tuple[Item, str]]:
+    if not path.is_file():
+        return
+    try:
+        with path.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                if line.endswith(b"\n"):  # half a last line is still being written
+                    yield Item(kind, _id(path, line, number)), line_digest(line)
+    except OSError as error:
+        raise InputError(path, f"{error.strerror or error}; check the path") from error
+
+
+def _id(path: Path, line: bytes, number: int) -> str:
+    try:
+        return str(orjson.loads(line)["id"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(path, "not a record; correct or delete the line", number) from error
+
+
+def read_reviews(folder: Path, known: Mapping[Item, str] | None = None) -> dict[str, Standing]:
+    """What stands for each rater, by name; what was said of other words than the run's does not.
 
     Args:
         folder: ``RUN/reviews``.
+        known: the run's `originals`, where they are known already.
 
     Raises:
         InputError: if there is none, or a file is corrupt.
@@ -188,7 +243,8 @@ def read_reviews(folder: Path) -> dict[str, Standing]:
     files = review_files(folder)
     if not files:
         raise InputError(folder, "holds no reviews yet; make some with `socialsim review`")
-    return {file.stem: Standing(read_records(file, Review)) for file in files}
+    there = originals(folder.parent) if known is None else known
+    return {file.stem: Standing(read_records(file, Review), there) for file in files}
 
 
 def review_files(folder: Path) -> list[Path]:

@@ -17,6 +17,7 @@ from socialsim.labels import Scale, labelled_items, read_labels
 from socialsim.reviews import Item, Kind, read_reviews
 from socialsim.runfolder import read_dialogue_records
 from socialsim.schema import Dialogue, Persona
+from socialsim.web.review.index import Index
 from socialsim.web.review.store import Store
 from tests import review_runs, samples
 from tests.command import socialsim
@@ -36,7 +37,7 @@ def dialogue(name: str) -> Item:
 def review(run: Path, rater: str, **decisions: str) -> None:
     """``d01="a"``: accept, r: reject, e: edit; ``p01`` likewise."""
     dialogues = {one.id: one for one in read_dialogue_records(run)}
-    with Store(run, rater) as store:
+    with Store(Index(run), rater) as store:
         for name, decision in decisions.items():
             item = Item(Kind.PERSONA if name[0] == "p" else Kind.DIALOGUE, name)
             if decision == "a":
@@ -90,7 +91,7 @@ def test_a_persona_that_is_not_accepted_takes_its_dialogue_with_it(run: Path) ->
 
 def test_an_undone_decision_is_none(run: Path) -> None:
     review(run, "ann", d01="a", d02="a")
-    with Store(run, "ann") as store:
+    with Store(Index(run), "ann") as store:
         assert store.undo() == dialogue("d02")
     assert ids(left(run).dialogues) == ["d01"]
 
@@ -119,6 +120,17 @@ def test_an_export_without_reviews_or_of_nothing_accepted_is_one_line(run: Path)
     assert "--only goes with" in socialsim("export", run, "--only", "accepted", "--format", "sharegpt").problem
 
 
+def test_reviews_of_a_run_that_was_made_anew_do_not_count(run: Path) -> None:
+    review(run, "ann", d01="a", d02="a")
+    score(run, "ann", d01=3, d02=0)
+    file = run / "dialogues.jsonl"
+    file.write_text(file.read_text().replace('"id":"d01"', '"id":"d01","flags":[{"kind":"new"}]'))
+    ended = socialsim("export", run, "--only", "accepted")
+    assert "2 records are about items that have changed since; they do not count" in ended.out
+    assert "1 dialogues" in ended.out
+    assert set(read_labels(run / "reviews").of(Dimension.SAFETY)) == {"d02"}
+
+
 def test_a_plain_export_is_as_before(run: Path) -> None:
     review(run, "ann", d01="e")
     assert socialsim("export", run, "--format", "jsonl").code == 0
@@ -126,7 +138,7 @@ def test_a_plain_export_is_as_before(run: Path) -> None:
 
 
 def score(run: Path, rater: str, **scores: int) -> None:
-    with Store(run, rater) as store:
+    with Store(Index(run), rater) as store:
         for name, points in scores.items():
             store.score(dialogue(name), {"safety": points, "human-likeness": 3 - points})
 

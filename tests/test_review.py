@@ -17,6 +17,7 @@ from socialsim.errors import InputError, OutputError, UsageError
 from socialsim.journal import RunLock
 from socialsim.reviews import Decision, Item, Kind, Standing, read_reviews
 from socialsim.web.review.app import review_app
+from socialsim.web.review.index import Index
 from socialsim.web.review.store import Store
 from socialsim.web.serve import secure
 from tests import review_runs
@@ -63,8 +64,6 @@ def shown(page: str) -> str:
 
 
 def form(served_run: Path, name: str, number: int, **changes: str) -> dict[str, Any]:
-    from socialsim.web.review.index import Index
-
     turns: list[dict[str, Any]] = [dict(one) for one in review_runs.texts(Index(served_run).dialogue(name).turns)]
     turns[number - 1] |= changes
     return {"turns": turns}
@@ -178,6 +177,7 @@ def test_the_same_key_twice_is_one_decision(ann: TestClient, run: Path) -> None:
         ({"do": "score", "item": "d01", "scores": {"charm": 1}}, "scores charm"),
         ({"do": "score", "item": "p01", "kind": "persona", "scores": {"safety": 1}}, "scores are of a dialogue"),
         ({"do": "edit", "item": "d01"}, "an edit of a dialogue holds one"),
+        ({"do": "edit", "item": "p01", "kind": "persona", "dialogue": {"turns": []}}, "an edit of a persona holds one"),
         ({"do": "edit", "item": "d01", "dialogue": {"turns": [{"text": "x" * 6001}]}}, "dialogue turns 0 text"),
         ({"do": "accept", "item": "d01", "rater": "ben"}, "rater: Extra"),
     ],
@@ -193,7 +193,8 @@ def test_a_change_that_is_none_is_refused_in_one_line(
 
 
 def test_a_letter_that_no_file_can_hold_is_refused(ann: TestClient, run: Path) -> None:
-    answer = ann.post("/change", content=b'{"do": "note", "item": "d01", "note": "a\\ud800b"}')
+    body = b'{"do": "note", "item": "d01", "note": "a\\ud800b"}'
+    answer = ann.post("/change", content=body, headers={"content-type": "application/json"})
     assert answer.status_code == 422
     assert answer.text.startswith("note: ")
     assert (run / "reviews" / "ann.jsonl").read_bytes() == b""
@@ -233,7 +234,7 @@ def test_a_second_server_cannot_write_the_same_raters_file(run: Path) -> None:
         with pytest.raises(OutputError, match=r"ann\.jsonl is in use by process \d+"):
             review_app(run, "ann")
         review_app(run, "ben")
-    with Store(run, "ann"):
+    with Store(Index(run), "ann"):
         pass  # the first one has ended
 
 
@@ -248,8 +249,9 @@ def test_a_killed_server_loses_nothing(run: Path) -> None:
 import os, signal, sys
 from pathlib import Path
 from socialsim.reviews import Item, Kind
+from socialsim.web.review.index import Index
 from socialsim.web.review.store import Store
-store = Store(Path(sys.argv[1]), "ann")
+store = Store(Index(Path(sys.argv[1])), "ann")
 store.accept(Item(Kind.DIALOGUE, "d01")); store.reject(Item(Kind.DIALOGUE, "d02"))
 store.note(Item(Kind.DIALOGUE, "d02"), "no"); store.undo(); store.undo()
 os.kill(os.getpid(), signal.SIGKILL)

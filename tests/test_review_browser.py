@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import pytest
 
@@ -228,12 +228,11 @@ def test_markup_in_every_field_executes_nothing(chrome: Browser, tmp_path: Path)
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_phone_has_no_sideways_scroll_and_the_decision_at_the_thumb(
-    chrome: Browser, tmp_path: Path, scheme: str
+    chrome: Browser, tmp_path: Path, scheme: Literal["light", "dark"]
 ) -> None:
     run = review_runs.run(tmp_path / "r")
     with served(run) as (url, _):
-        chosen = "dark" if scheme == "dark" else "light"
-        context = chrome.new_context(viewport={"width": 390, "height": 844}, color_scheme=chosen)
+        context = chrome.new_context(viewport={"width": 390, "height": 844}, color_scheme=scheme)
         page = context.new_page()
         for query in ("", "?mode=edit", "?kind=persona", "agreement"):
             page.goto(url + query)

@@ -27,8 +27,8 @@ def decided(**decisions: str) -> Standing:
     standing = Standing()
     for name, decision in decisions.items():
         says: dict[str, Any] = {"note": "look again"} if decision == "note" else {"decision": decision}
-        about = {"id": standing.next_id(dialogue(name)), "kind": "dialogue", "item": name, "at": "2026"}
-        standing.add(Review.model_validate(about | says))
+        about = {"id": standing.next_id(dialogue(name)), "kind": "dialogue", "item": name}
+        standing.add(Review.model_validate(about | {"at": "2026", "original": "0"} | says))
     return standing
 
 

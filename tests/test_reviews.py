@@ -16,6 +16,7 @@ from socialsim.journal import Journal
 from socialsim.reviews import Decision, Item, Kind, Review, Standing, rater_slug, read_reviews, votes
 from tests import samples
 
+HEAD = {"at": "2026", "original": "0" * 12}
 DIALOGUE = samples.dialogue(9)
 _ACTIONS = st.lists(
     st.tuples(st.sampled_from(["a", "b", "c"]), st.sampled_from(["accept", "reject", "note", "undo"])), max_size=40
@@ -28,7 +29,7 @@ def item(name: str) -> Item:
 
 def review(standing: Standing, name: str, **says: Any) -> Review:
     about = item(name)
-    return Review.model_validate({"id": standing.next_id(about), "kind": "dialogue", "item": name, "at": "2026"} | says)
+    return Review.model_validate({"id": standing.next_id(about), "kind": "dialogue", "item": name} | HEAD | says)
 
 
 def say(standing: Standing, name: str, **says: Any) -> Review:
@@ -147,9 +148,20 @@ def test_the_newest_edit_of_those_who_accept_counts() -> None:
 def test_scores_are_kept_by_dimension(tmp_path: Path) -> None:
     with Journal(tmp_path / "ann.jsonl", Review) as journal:
         journal.append(review(Standing(), "d1", scores={"safety": 3, "human-likeness": 0}))
-    found = read_reviews(tmp_path)["ann"].of(item("d1"))
+    found = read_reviews(tmp_path, {item("d1"): HEAD["original"]})["ann"].of(item("d1"))
     assert found is not None
     assert found.scores == {Dimension.SAFETY: 3, Dimension.HUMAN_LIKENESS: 0}
+
+
+def test_what_was_said_of_other_words_does_not_count() -> None:
+    old = Standing()
+    records = [say(old, "d1", decision="accept"), say(old, "d1", undo=True), say(old, "d2", decision="reject")]
+    now = Standing(records, {item("d1"): "f" * 12, item("d2"): HEAD["original"]})
+    assert [one.item for one in now.reviews()] == ["d2"]
+    assert now.stale == 2
+    assert now.next_id(item("d1")) == "dialogue/d1#3"
+    say(now, "d1", original="f" * 12, note="new words")
+    assert now.latest() == item("d1")
 
 
 def test_a_folder_without_reviews_and_a_corrupt_file_are_one_line(tmp_path: Path) -> None:

@@ -96,6 +96,8 @@ def _accepted(run: Path, dialogues: list[Dialogue], personas: list[Persona]) -> 
     left_out = ", ".join(f"{count:,} {reason}" for reason, count in found.left_out.items()) or "nothing"
     if not found.dialogues:
         raise InputError(run, f"no dialogue is accepted ({left_out}); go on with `socialsim review {run}`")
+    if stale := sum(standing.stale for standing in raters.values()):
+        print(f"{stale:,} records are about items that have changed since; they do not count")
     print(f"raters: {', '.join(raters)}; {found.edited:,} items edited; dialogues left out: {left_out}")
     return found.dialogues, found.personas
 

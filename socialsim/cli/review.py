@@ -60,6 +60,8 @@ def review(
     app, console = review_app(run, name), Console(highlight=False)
     secure(app, new_token(host), host)
     console.print(f"{run}: rater {name}, decisions in {run / 'reviews' / name}.jsonl", soft_wrap=True, markup=False)
+    if app.state.stale:
+        console.print(f"{app.state.stale:,} of them are about items that have changed since; they do not count")
     serve(app, host, port, open_browser=open_browser, console=console)
 
 

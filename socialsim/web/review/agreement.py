@@ -22,17 +22,18 @@ class Agreed(NamedTuple):
     alpha: Statistic
 
 
-def agreed(folder: Path) -> tuple[dict[str, int], list[Agreed]]:
+def agreed(folder: Path, known: Mapping[Item, str]) -> tuple[dict[str, int], list[Agreed]]:
     """Items reviewed by each rater, and the agreement among them.
 
     Args:
         folder: ``RUN/reviews``.
+        known: digest of each item of the run.
 
     Raises:
         InputError: if a rater's file is corrupt.
         UsageError: if the metrics extra is not installed.
     """
-    raters = read_reviews(folder)
+    raters = read_reviews(folder, known)
     counts = {name: sum(review.decision is not None for review in raters[name].reviews()) for name in raters}
     return counts, [_agreed(name, ratings) for name, ratings in _ratings(raters)]
 

@@ -57,12 +57,15 @@ class Change(Record):
 
 
 def review_app(run: Path, rater: str) -> FastAPI:
-    """The app, with the run's index read and the rater's file open and locked; both are closed when it ends.
+    """The app, with the run's index read and the rater's file open and locked, which is closed when the app ends.
+
+    ``app.state.stale`` is the number of the rater's records that are about other words than the run's.
 
     Raises:
         SocialSimError: if the run cannot be read, or another server holds the rater's file.
     """
-    reviewing = Reviewing(Index(run), Store(run, rater))
+    index = Index(run)
+    reviewing = Reviewing(index, Store(index, rater))
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -70,6 +73,7 @@ def review_app(run: Path, rater: str) -> FastAPI:
         reviewing.store.close()
 
     app = new_app("review.css", "review.js", lifespan=lifespan)
+    app.state.stale = reviewing.store.standing.stale
     _add_pages(app, reviewing)
     _add_errors(app)
     return app
@@ -92,9 +96,9 @@ def _add_pages(app: FastAPI, reviewing: Reviewing) -> None:
 
     @app.get("/agreement")
     def agreement() -> Response:  # in a thread: the bootstrap takes a second
-        counts, rows = agreed(reviewing.store.folder)
-        names = {"run": reviewing.index.run.resolve().name, "rater": reviewing.store.rater}
-        return page("review/agreement.html", counts=counts, rows=rows, least=MIN_SHARED, **names)
+        counts, rows = agreed(reviewing.store.folder, reviewing.index.originals())
+        run, rater = reviewing.index.run.resolve().name, reviewing.store.rater
+        return page("review/agreement.html", counts=counts, rows=rows, least=MIN_SHARED, run=run, rater=rater)
 
 
 class Deed:
@@ -140,10 +144,10 @@ class Deed:
 
     def _edit(self) -> None:
         reviewing, change, name = self._reviewing, self._change, self._item.id
-        if change.dialogue is not None:
+        if change.kind is Kind.DIALOGUE and change.dialogue:
             dialogue = edited_dialogue(reviewing.shown_dialogue(name), change.dialogue)
             reviewing.store.edit(self._item, None if dialogue == reviewing.index.dialogue(name) else dialogue)
-        elif change.persona is not None:
+        elif change.persona:
             persona = edited_persona(reviewing.shown_persona(name), change.persona)
             reviewing.store.edit(self._item, None if persona == reviewing.index.persona(name) else persona)
 

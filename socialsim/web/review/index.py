@@ -16,25 +16,25 @@ from pydantic import TypeAdapter, ValidationError
 
 from metrics.verdicts import CheckVerdict
 from socialsim.errors import InputError
-from socialsim.reviews import Item, Kind
+from socialsim.reviews import FILES, Item, Kind, line_digest
 from socialsim.schema import Dialogue, Persona, Scenario
 
 T = TypeVar("T")
 M = TypeVar("M", Dialogue, Persona, Scenario)
 
 PASSED: Final = 0.5  # score from which a rule counts as kept, as in `socialsim check`
-_FILES: Final = {Kind.DIALOGUE: "dialogues.jsonl", Kind.PERSONA: "personas.jsonl"}
 _CHECKS: Final = "checks.jsonl"
 _SCENARIOS: Final = "scenarios.jsonl"
 _VERDICTS: Final = TypeAdapter(tuple[CheckVerdict, ...])
 
 
 class Place(NamedTuple):
-    """One line of a file: bytes from its start, length, number from 1."""
+    """One line of a file: bytes from its start, length, number from 1, digest."""
 
     offset: int
     length: int
     number: int
+    digest: str
 
 
 class Entry(NamedTuple):
@@ -74,13 +74,13 @@ class Index:
     entries: dict[Item, Entry] = field(init=False)
 
     def __post_init__(self) -> None:
-        if not any((self.run / name).is_file() for name in _FILES.values()):
-            raise InputError(self.run, f"not a run folder: it has no {_FILES[Kind.DIALOGUE]}")
+        if not any((self.run / name).is_file() for name in FILES.values()):
+            raise InputError(self.run, f"not a run folder: it has no {FILES[Kind.DIALOGUE]}")
         self._posts: dict[str, Place] | None = None
         self._checks = dict(_checks(self.run / _CHECKS))
-        personas = list(_personas(self.run / _FILES[Kind.PERSONA]))
+        personas = list(_personas(self.run / FILES[Kind.PERSONA]))
         topics = {entry.item.id: entry.topic for entry in personas}
-        dialogues = _dialogues(self.run / _FILES[Kind.DIALOGUE], topics, self._checks)
+        dialogues = _dialogues(self.run / FILES[Kind.DIALOGUE], topics, self._checks)
         self.entries = {entry.item: entry for entry in (*dialogues, *personas)}
         if not self.entries:
             raise InputError(self.run, "holds no dialogue yet; make some with `socialsim run`")
@@ -88,6 +88,10 @@ class Index:
     def of(self, kind: Kind) -> list[Entry]:
         """The items of a kind."""
         return [entry for entry in self.entries.values() if entry.item.kind is kind]
+
+    def originals(self) -> dict[Item, str]:
+        """The digest of each item."""
+        return {item: entry.place.digest for item, entry in self.entries.items()}
 
     def topics(self) -> list[str]:
         """The topics that occur, by name."""
@@ -129,7 +133,7 @@ class Index:
             raise InputError(self.run / _CHECKS, reason, place.number) from error
 
     def _record(self, item: Item, model: type[M]) -> M:
-        path, place = self.run / _FILES[item.kind], self.entries[item].place
+        path, place = self.run / FILES[item.kind], self.entries[item].place
         record = read_line(path, place, model)
         if record.id != item.id:
             raise InputError(path, "the file has changed; start `socialsim review` again", place.number)
@@ -177,7 +181,7 @@ def _lines(path: Path, make: Callable[[Place, Any], T]) -> Iterator[T]:
         with path.open("rb") as file:
             for number, line in enumerate(file, 1):
                 try:
-                    made = make(Place(offset, len(line), number), orjson.loads(line))
+                    made = make(Place(offset, len(line), number, line_digest(line)), orjson.loads(line))
                 except (ValueError, KeyError, TypeError, AttributeError) as error:
                     if not line.endswith(b"\n"):
                         return

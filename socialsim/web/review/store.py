@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Self
 
 from socialsim.errors import UsageError
 from socialsim.journal import Journal, RunLock
 from socialsim.reviews import FOLDER, Decision, Item, Review, Standing
 from socialsim.schema import Dialogue, Persona
+from socialsim.web.review.index import Index
 
 
 class Store:
     """The open journal of a rater and what stands in it. Every method that changes something has written it on return.
 
     Args:
-        run: the run folder.
+        index: the run.
         rater: name of the rater as a file name (see `socialsim.reviews.rater_slug`).
 
     Raises:
@@ -25,12 +25,13 @@ class Store:
         InputError: if the file is corrupt.
     """
 
-    def __init__(self, run: Path, rater: str) -> None:
-        self.rater, self.folder = rater, run / FOLDER
+    def __init__(self, index: Index, rater: str) -> None:
+        self.rater, self.folder = rater, index.run / FOLDER
+        self._originals = index.originals()
         with ExitStack() as opened:
             opened.enter_context(RunLock(self.folder, f"{rater}.jsonl"))
             self._journal = opened.enter_context(Journal(self.folder / f"{rater}.jsonl", Review))
-            self.standing = Standing(self._journal)
+            self.standing = Standing(self._journal, self._originals)
             self._opened = opened.pop_all()
 
     def accept(self, item: Item) -> None:
@@ -55,7 +56,7 @@ class Store:
     def score(self, item: Item, scores: dict[str, int | None]) -> None:
         """Set scores of dimensions; None takes one away."""
         before = self.standing.of(item)
-        merged = {**(before.scores if before else {}), **scores}
+        merged: dict[str, int | None] = {**(before.scores if before else {}), **scores}
         self._say(item, scores={name: score for name, score in merged.items() if score is not None})
 
     def undo(self) -> Item:
@@ -81,7 +82,8 @@ class Store:
 
     def _head(self, item: Item) -> dict[str, Any]:
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
-        return {"id": self.standing.next_id(item), "kind": item.kind, "item": item.id, "at": now}
+        about = {"kind": item.kind, "item": item.id, "original": self._originals[item]}
+        return {"id": self.standing.next_id(item), "at": now} | about
 
     def _append(self, review: Review) -> None:
         self._journal.append(review)  # first: what is not on disk does not stand

@@ -52,7 +52,7 @@ function swap(html, scroll) {
 function arrange() {
   const folded = localStorage.getItem(FOLDED) === "1" && !editing();
   document.querySelectorAll(".reasoning").forEach((one) => { one.open = !folded; });
-  if (window.matchMedia("(max-width: 48rem)").matches) {
+  if (window.matchMedia("(max-width: 70rem)").matches) {
     document.querySelectorAll(".foldable").forEach((one) => { one.open = false; });
   }
 }
