@@ -140,7 +140,7 @@ def test_a_plain_export_is_as_before(run: Path) -> None:
 def score(run: Path, rater: str, **scores: int) -> None:
     with Store(Index(run), rater) as store:
         for name, points in scores.items():
-            store.score(dialogue(name), {"safety": points, "human-likeness": 3 - points})
+            store.score(dialogue(name), {Dimension.SAFETY: points, Dimension.HUMAN_LIKENESS: 3 - points})
 
 
 def test_scores_are_labels_of_several_raters(run: Path) -> None:

@@ -125,7 +125,7 @@ class Deed:
             store.note(self._item, change.note)
             return self._stay("Note saved.")
         if change.do == "score":
-            store.score(self._item, {name.value: score for name, score in change.scores.items()})
+            store.score(self._item, change.scores)
             return self._stay("Score saved.")
         return self._decide()
 

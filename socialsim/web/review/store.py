@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from typing import Any, Self
 
+from signatures.rubric import Dimension
 from socialsim.errors import UsageError
 from socialsim.journal import Journal, RunLock
 from socialsim.reviews import FOLDER, Decision, Item, Review, Standing
@@ -53,10 +55,12 @@ class Store:
         """Replace the note."""
         self._say(item, note=note)
 
-    def score(self, item: Item, scores: dict[str, int | None]) -> None:
+    def score(self, item: Item, scores: Mapping[Dimension, int | None]) -> None:
         """Set scores of dimensions; None takes one away."""
         before = self.standing.of(item)
-        merged: dict[str, int | None] = {**(before.scores if before else {}), **scores}
+        merged: dict[Dimension, int | None] = dict(scores)
+        for name, score in (before.scores if before else {}).items():
+            merged.setdefault(name, score)
         self._say(item, scores={name: score for name, score in merged.items() if score is not None})
 
     def undo(self) -> Item:
