@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from socialsim.reviews import Decision, Item, Kind, Standing, read_reviews
 from socialsim.web.review.app import review_app
 from socialsim.web.review.index import Index
 from socialsim.web.review.store import Store
+from socialsim.web.review.views import Reviewing
 from socialsim.web.serve import secure
 from tests import review_runs
 from tests.command import ROOT, socialsim
@@ -36,10 +38,13 @@ def ann(run: Path) -> Iterator[TestClient]:
         yield served
 
 
-def opened(run: Path, rater: str) -> TestClient:
-    app = review_app(run, rater)
-    secure(app, None)
-    return client(app)
+@contextmanager
+def opened(run: Path, rater: str) -> Iterator[TestClient]:
+    index = Index(run)
+    with Store(index, rater) as store:
+        app = review_app(Reviewing(index, store))
+        secure(app, None)
+        yield client(app)
 
 
 def change(served: TestClient, do: str, item: str = "", status: int = 200, **more: Any) -> str:
@@ -232,8 +237,8 @@ def test_agreement_shows_sums_and_none_over_a_few_items(run: Path) -> None:
 def test_a_second_server_cannot_write_the_same_raters_file(run: Path) -> None:
     with opened(run, "ann"):
         with pytest.raises(OutputError, match=r"ann\.jsonl is in use by process \d+"):
-            review_app(run, "ann")
-        review_app(run, "ben")
+            Store(Index(run), "ann")
+        Store(Index(run), "ben").close()
     with Store(Index(run), "ann"):
         pass  # the first one has ended
 
@@ -251,6 +256,7 @@ from pathlib import Path
 from socialsim.reviews import Item, Kind
 from socialsim.web.review.index import Index
 from socialsim.web.review.store import Store
+from socialsim.web.review.views import Reviewing
 store = Store(Index(Path(sys.argv[1])), "ann")
 store.accept(Item(Kind.DIALOGUE, "d01")); store.reject(Item(Kind.DIALOGUE, "d02"))
 store.note(Item(Kind.DIALOGUE, "d02"), "no"); store.undo(); store.undo()
@@ -273,7 +279,7 @@ def test_a_torn_last_line_is_set_aside_and_a_corrupt_one_is_named(run: Path) -> 
         assert decision(run, "d01") is Decision.ACCEPT
     file.write_bytes(b'{"id": "x"}\n' + file.read_bytes())
     with pytest.raises(InputError, match=r"ann\.jsonl, line 1: not a Review"):
-        review_app(run, "ann")
+        Store(Index(run), "ann")
 
 
 def test_markup_in_every_field_is_shown_as_text(tmp_path: Path) -> None:

@@ -14,5 +14,5 @@ __all__ = ["TestClient", "client"]
 
 
 def client(app: FastAPI, name: str = "127.0.0.1:8000", scheme: str = "http") -> TestClient:
-    """A client that calls the app by this host name; used as a context manager it also ends the app."""
+    """A client that calls the app by this host name."""
     return TestClient(app, base_url=f"{scheme}://{name}", raise_server_exceptions=True)

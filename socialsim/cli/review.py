@@ -54,15 +54,20 @@ def review(
     name = rater_slug(rater or _login())
     try:
         from socialsim.web.review.app import review_app
+        from socialsim.web.review.index import Index
+        from socialsim.web.review.store import Store
+        from socialsim.web.review.views import Reviewing
         from socialsim.web.serve import new_token, secure, serve
     except ModuleNotFoundError as error:
         raise UsageError(f"{error.name} is not installed; run: pip install 'socialsim[web]'") from error
-    app, console = review_app(run, name), Console(highlight=False)
-    secure(app, new_token(host), host)
-    console.print(f"{run}: rater {name}, decisions in {run / 'reviews' / name}.jsonl", soft_wrap=True, markup=False)
-    if app.state.stale:
-        console.print(f"{app.state.stale:,} of them are about items that have changed since; they do not count")
-    serve(app, host, port, open_browser=open_browser, console=console)
+    console, index = Console(highlight=False), Index(run)
+    with Store(index, name) as store:
+        app = review_app(Reviewing(index, store))
+        secure(app, new_token(host), host)
+        console.print(f"{run}: rater {name}, decisions in {store.file}", soft_wrap=True, markup=False)
+        if stale := store.standing.stale:
+            console.print(f"{stale:,} of them are about items that have changed since; they do not count")
+        serve(app, host, port, open_browser=open_browser, console=console)
 
 
 def _login() -> str:

@@ -19,14 +19,13 @@ _SHARED: Final = ("base.css", "favicon.svg")
 _TYPES: Final = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 
 
-def new_app(*files: str, **settings: Any) -> FastAPI:
+def new_app(*files: str) -> FastAPI:
     """An app without the API pages of FastAPI.
 
     Args:
         files: names of ``socialsim/web/static`` that it serves as ``/static/NAME`` besides the shared ones.
-        settings: further arguments of `FastAPI`, such as ``lifespan``.
     """
-    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, **settings)
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     static(app, *_SHARED, *files)
     return app
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import parse_qsl
 
@@ -20,9 +17,7 @@ from socialsim.schema import Record
 from socialsim.web import new_app, page
 from socialsim.web.review.agreement import MIN_SHARED, agreed
 from socialsim.web.review.editing import DialogueForm, PersonaForm, edited_dialogue, edited_persona
-from socialsim.web.review.index import Index
 from socialsim.web.review.queue import Query, queue
-from socialsim.web.review.store import Store
 from socialsim.web.review.views import DECIDED, Reviewing
 
 Score = Annotated[int, Field(ge=0, le=3)]
@@ -56,24 +51,9 @@ class Change(Record):
         return self
 
 
-def review_app(run: Path, rater: str) -> FastAPI:
-    """The app, with the run's index read and the rater's file open and locked, which is closed when the app ends.
-
-    ``app.state.stale`` is the number of the rater's records that are about other words than the run's.
-
-    Raises:
-        SocialSimError: if the run cannot be read, or another server holds the rater's file.
-    """
-    index = Index(run)
-    reviewing = Reviewing(index, Store(index, rater))
-
-    @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        yield
-        reviewing.store.close()
-
-    app = new_app("review.css", "review.js", lifespan=lifespan)
-    app.state.stale = reviewing.store.standing.stale
+def review_app(reviewing: Reviewing) -> FastAPI:
+    """The app of a run and a rater; whoever opened the rater's file closes it."""
+    app = new_app("review.css", "review.js")
     _add_pages(app, reviewing)
     _add_errors(app)
     return app

@@ -29,10 +29,11 @@ class Store:
 
     def __init__(self, index: Index, rater: str) -> None:
         self.rater, self.folder = rater, index.run / FOLDER
+        self.file = self.folder / f"{rater}.jsonl"
         self._originals = index.originals()
         with ExitStack() as opened:
-            opened.enter_context(RunLock(self.folder, f"{rater}.jsonl"))
-            self._journal = opened.enter_context(Journal(self.folder / f"{rater}.jsonl", Review))
+            opened.enter_context(RunLock(self.folder, self.file.name))
+            self._journal = opened.enter_context(Journal(self.file, Review))
             self.standing = Standing(self._journal, self._originals)
             self._opened = opened.pop_all()
 
