@@ -11,6 +11,7 @@ from signatures.rubric import Dimension
 from socialsim.reviews import Decision, Item, Kind, Review, Standing, read_reviews
 
 MIN_SHARED: Final = 10  # items that two have rated, below which no figure is shown
+_RESAMPLES: Final = 300  # a page is waited for; `socialsim calibrate` draws more
 _GRADES: Final = {Decision.REJECT: 0.0, Decision.EDIT: 1.0, Decision.ACCEPT: 2.0}
 
 
@@ -62,4 +63,4 @@ def _by_item(raters: Mapping[str, Standing], kind: Kind, grade: Callable[[Review
 def _agreed(name: str, ratings: list[list[float]]) -> Agreed:
     if len(ratings) < MIN_SHARED:
         return Agreed(name, len(ratings), Statistic(reason=f"fewer than {MIN_SHARED} items rated by two"))
-    return Agreed(name, len(ratings), rater_alpha(ratings))
+    return Agreed(name, len(ratings), rater_alpha(ratings, _RESAMPLES))
