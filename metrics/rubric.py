@@ -17,7 +17,8 @@ from pydantic import Field, model_validator
 from metrics.calibrations import UNCALIBRATED, calibration_note, is_calibrated
 from metrics.quotable import quotable_sentences, quotes_of
 from metrics.quotes import occurs
-from signatures.judge import Dimension, Evidence, JudgeDialogue, Judgement, guide_text, narrowed
+from signatures.judge import Evidence, JudgeDialogue, Judgement, narrowed
+from signatures.rubric import Dimension, guide_text
 from socialsim.ask import BadAnswer, Exhausted, ask, ask_until
 from socialsim.schema import Dialogue, Record, Role, Turn, Usage
 

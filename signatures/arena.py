@@ -13,8 +13,8 @@ from typing import Final
 import dspy
 from pydantic import BaseModel, ConfigDict, Field
 
-from signatures.judge import Guide
 from signatures.narrowing import bounded
+from signatures.rubric import Guide
 
 
 class Aspect(StrEnum):

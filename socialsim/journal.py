@@ -168,18 +168,19 @@ def read_records(path: str | Path, model: type[R]) -> Iterator[R]:
 
 
 class RunLock(_Closing):
-    """The exclusive lock of a run folder, held from construction to ``close`` or death.
+    """The exclusive lock of a run folder, or of one file in it, held from construction to ``close`` or death.
 
     Args:
         path: the folder.
+        name: the file in it that alone is locked; empty: the whole folder.
         wait: seconds to wait for another process to end.
 
     Raises:
         OutputError: another process holds it, or the folder cannot be written.
     """
 
-    def __init__(self, path: str | Path, wait: float = 0.0) -> None:
-        lock = Path(path) / LOCK
+    def __init__(self, path: str | Path, name: str = "", wait: float = 0.0) -> None:
+        lock = Path(path) / (f".{name}.lock" if name else LOCK)
         self._file = _open_to_append(lock)  # it stays for good: unlinked, two processes could lock two files
         with _writing(lock):
             try:
@@ -190,7 +191,8 @@ class RunLock(_Closing):
                 with self._file:
                     pid = os.pread(self._file.fileno(), 20, 0).decode(errors="replace").strip()
                 if isinstance(exc, BlockingIOError):
-                    raise OutputError(f"{path} is in use by process {pid or '?'}; wait until it ends") from None
+                    what = Path(path) / name
+                    raise OutputError(f"{what} is in use by process {pid or '?'}; wait until it ends") from None
                 raise
 
 

@@ -9,6 +9,8 @@ ESConv's official file is read as it is published: the seeker's own 1-5 ``empath
 ``relevance`` stand beside each dialogue. They are no ratings by the rubric, so a mapping must say
 what they are taken for: ``empathy`` ("understood my feelings") is close to understanding;
 nothing in the rubric asks for ``relevance`` ("to my situation"), specificity comes nearest.
+
+``RUN/reviews``, what `socialsim review` leaves behind, is read as a folder: its scores are by the rubric.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from signatures.judge import Dimension
+from signatures.rubric import Dimension
 from socialsim.errors import InputError, UsageError
 from socialsim.formats import esconv, read_dialogues
 from socialsim.formats.files import read_rows
@@ -35,6 +37,7 @@ from socialsim.ratings import (
     mean_rating,
     parse_mapping,
 )
+from socialsim.reviews import FOLDER, read_reviews
 from socialsim.schema import Dialogue
 
 __all__ = [
@@ -59,7 +62,7 @@ def read_labels(path: Path, scale: Scale | None = None, mapping: Mapping[str, Di
     """Read a file of ratings.
 
     Args:
-        path: a table, or ESConv's official file.
+        path: a table, ESConv's official file, or a run that was reviewed, or its folder of reviews.
         scale: what the ratings were given on; None is 0-3 for a table, 1-5 for ESConv.
         mapping: label name to dimension, for names that are not the rubric's.
 
@@ -68,6 +71,10 @@ def read_labels(path: Path, scale: Scale | None = None, mapping: Mapping[str, Di
             dimension, a thing one rater rated twice, or a file without ratings.
         UsageError: if the mapping names a label that is not there.
     """
+    if (path / "dialogues.jsonl").is_file():  # the run itself
+        path /= FOLDER
+    if path.is_dir():
+        return _nonempty(_read_reviews(path, scale, mapping or {}))
     names, rows = dict(mapping or {}), list(read_rows(path))
     if esconv.recognises(rows[0]):
         return _nonempty(_read_esconv(path, rows, scale or ESCONV_SCALE, names))
@@ -85,6 +92,19 @@ def read_scores(path: Path, scale: Scale = RUBRIC_SCALE, mapping: Mapping[str, D
         InputError: as `read_labels`.
     """
     return _Table(scale, mapping or {}).read(path, list(read_rows(path)))
+
+
+def _read_reviews(folder: Path, scale: Scale | None, mapping: Mapping[str, Dimension]) -> Labels:
+    """The scores that stand in the raters' files; an edit changes nothing, for they are of the original."""
+    if mapping or scale not in (None, RUBRIC_SCALE):
+        raise UsageError(f"{folder}: reviews are by the rubric, 0-3; leave out --map and --scale")
+    ratings = [
+        Rating(review.item, dimension, score, rater, Row(folder / f"{rater}.jsonl", review.id, number))
+        for rater, standing in read_reviews(folder).items()
+        for number, review in enumerate(standing.reviews(), 1)
+        for dimension, score in review.scores.items()
+    ]
+    return Labels(folder, RUBRIC_SCALE, {}, tuple(ratings))
 
 
 def _nonempty(labels: Labels) -> Labels:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from signatures.judge import Dimension
+from signatures.rubric import Dimension
 from socialsim.errors import UsageError
 from socialsim.formats.rows import Row
 from socialsim.schema import Dialogue
@@ -88,9 +88,11 @@ class Labels:
 
     @property
     def sha256(self) -> str:
-        """Digest of the file."""
-        with self.path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        """Digest of the file; of a folder of reviews, of its files one after another."""
+        digest = hashlib.sha256()
+        for path in sorted(self.path.glob("*.jsonl")) if self.path.is_dir() else (self.path,):
+            digest.update(path.read_bytes())
+        return digest.hexdigest()
 
     @property
     def dimensions(self) -> tuple[Dimension, ...]:

@@ -17,7 +17,8 @@ from dspy.utils.exceptions import ContextWindowExceededError, LMInvalidRequestEr
 from pydantic import Field
 
 from metrics.rubric import RubricLeaf, checked, judge_inputs, quotable, text_digest
-from signatures.judge import Dimension, Judgement
+from signatures.judge import Judgement
+from signatures.rubric import Dimension
 from socialsim.adapter import CompactAdapter
 from socialsim.ask import BadAnswer, Exhausted, RoleError, ask, ask_until
 from socialsim.doctor import bind_lm

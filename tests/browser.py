@@ -1,4 +1,4 @@
-"""A headless Chromium for tests; they skip where the system has none."""
+"""Headless Chromium of the system through playwright, for tests of what people see."""
 
 from __future__ import annotations
 
@@ -12,30 +12,28 @@ import pytest
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-_NAMES = ("chromium", "chromium-browser", "google-chrome")
-_ARGS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
+ARGUMENTS = (
+    *("--no-sandbox", "--disable-gpu", "--disable-background-networking"),
+    *("--disable-component-update", "--disable-sync"),
 )
 
 
 def chromium() -> str | None:
     """The system's Chromium, None where there is none."""
-    return next(filter(None, map(shutil.which, _NAMES)), None)
+    names = ("chromium", "chromium-browser", "google-chrome")
+    return next((path for name in names if (path := shutil.which(name))), None)
 
 
 @contextmanager
 def browser() -> Iterator[Browser]:
-    """A running Chromium; the test skips without one."""
+    """A browser; without one the test is skipped."""
     path = chromium()
     if path is None:
-        pytest.skip("no Chromium here; install it with: sudo apt install chromium")
-    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed; pip install playwright")
-    with api.sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=path, headless=True, args=list(_ARGS))
+        pytest.skip("no Chromium on this machine (chromium, chromium-browser or google-chrome)")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=path, args=list(ARGUMENTS))
         try:
             yield opened
         finally:

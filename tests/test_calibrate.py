@@ -15,7 +15,7 @@ import dspy
 import pytest
 
 from metrics.agreement import CalibrationCard
-from signatures.judge import Dimension
+from signatures.rubric import Dimension
 from socialsim import scoring
 from socialsim.adapter import CompactAdapter
 from socialsim.ask import BadAnswer, RoleError

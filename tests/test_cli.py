@@ -59,7 +59,7 @@ def test_help_is_quick() -> None:
     assert any(seconds() < 0.4 for _ in range(12))  # the machine may be busy with something else
 
 
-@pytest.mark.parametrize("command", [[], ["run"], ["simulate"], ["stats"], ["lms"]])
+@pytest.mark.parametrize("command", [[], ["run"], ["simulate"], ["stats"], ["lms"], ["review"]])
 def test_help_imports_neither_torch_nor_dspy(command: list[str]) -> None:
     code = """
 import sys
@@ -69,7 +69,7 @@ try:
     main()
 except SystemExit as end:
     assert not end.code
-print(sorted({"torch", "dspy", "litellm", "openai", "xllamacpp"} & sys.modules.keys()), file=sys.stderr)
+print(sorted({"torch", "dspy", "litellm", "openai", "xllamacpp", "fastapi"} & sys.modules.keys()), file=sys.stderr)
 """
     ended = subprocess.run([sys.executable, "-c", code, *command], capture_output=True, text=True, cwd=ROOT, check=True)
     assert ended.stderr == "[]\n"

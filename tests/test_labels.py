@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from signatures.judge import Dimension
+from signatures.rubric import Dimension
 from socialsim.errors import InputError, UsageError
 from socialsim.labels import Scale, labelled_items, parse_mapping, read_labels, read_scores
 from tests.samples import dialogue

@@ -34,7 +34,7 @@ from metrics.rubric import (
     table_row,
     text_digest,
 )
-from signatures.judge import RUBRIC, guide_text
+from signatures.rubric import RUBRIC, guide_text
 from socialsim.adapter import CompactAdapter
 from socialsim.ask import RoleError
 from socialsim.schema import Dialogue, Role

@@ -64,10 +64,11 @@ def calibrate(
     Parameters
     ----------
     labels
-        Ratings: CSV, JSON or JSON Lines with id, dimension, score and, if several rated, rater; or one column a
-        dimension. ESConv's official file is read as it is, with --map.
+        RUN/reviews, the scores given in `socialsim review`; or ratings as CSV, JSON or JSON Lines with id, dimension,
+        score and, if several rated, rater; or one column a dimension. ESConv's official file is read as it is, with
+        --map.
     corpus
-        Run folder or corpus file that holds the rated dialogues. Default: those in LABELS itself.
+        Run folder or corpus file that holds the rated dialogues. Default: those in LABELS itself, or the reviewed run.
     scores
         Scores of a machine, in the same form as LABELS; no LM is called.
     scale
@@ -115,6 +116,8 @@ def _dialogues(rated: Labels, corpus: Path | None) -> Mapping[str, Dialogue]:
     from socialsim.calibrating import corpus_dialogues
     from socialsim.ratings import check_known
 
+    if corpus is None and rated.path.is_dir():  # RUN/reviews
+        corpus = rated.path.resolve().parent
     if rated.dialogues and corpus:
         raise UsageError(f"--corpus {corpus}: {rated.path} holds its dialogues itself; leave it out")
     if not (rated.dialogues or corpus):

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 from socialsim.cli.export_hf import HubOptions, export_hf
-from socialsim.errors import OutputError, UsageError
+from socialsim.errors import InputError, OutputError, UsageError
 
 if TYPE_CHECKING:
     from finetune.corpora import Corpus
-    from socialsim.schema import Record
+    from socialsim.schema import Dialogue, Persona, Record
 
 FORMATS = ("ssconv", "jsonl", "sharegpt", "hf")
 _NO_HUB = HubOptions()
@@ -25,6 +25,7 @@ def export(
     format: str = "ssconv",
     variant: str | None = None,
     history: Literal["replies", "reasoning"] | None = None,
+    only: Literal["accepted"] | None = None,
     out: Annotated[Path | None, Parameter(name=("--out", "-o"))] = None,
     hub: HubOptions = _NO_HUB,
 ) -> None:
@@ -48,13 +49,18 @@ def export(
         situation,thought. Default: reasoning.
     history
         For sharegpt, what earlier replies in a prompt hold: replies, or reasoning too. Default: replies.
+    only
+        accepted: what most raters of `socialsim review` accepted, in its edited form where they edited it. For ssconv
+        and jsonl.
     out
-        Folder to write to. Default: RUN/export, RUN/sharegpt or RUN/hf.
+        Folder to write to. Default: RUN/export (with --only RUN/accepted), RUN/sharegpt or RUN/hf.
     """
     if format not in FORMATS:
         raise UsageError(f"--format {format}: use {', '.join(FORMATS[:-1])} or {FORMATS[-1]}")
     if format != "hf" and hub.given:
         raise UsageError(f"{hub.given} goes with --format hf")
+    if only and format not in ("ssconv", "jsonl"):
+        raise UsageError("--only goes with --format ssconv or jsonl; for others export jsonl first, then that folder")
     if format == "sharegpt":
         _sharegpt(corpus, variant or "reasoning", history or "replies", out)
     elif variant or history:
@@ -62,10 +68,10 @@ def export(
     elif format == "hf":
         export_hf(corpus, out, hub)
     else:
-        _records(corpus, format, out or corpus / "export")
+        _records(corpus, format, out or corpus / (only or "export"), only is not None)
 
 
-def _records(run: Path, format: str, folder: Path) -> None:
+def _records(run: Path, format: str, folder: Path, accepted: bool) -> None:
     from socialsim.formats.ssconv import write_dialogues, write_profiles
     from socialsim.journal import read_records, write_atomically
     from socialsim.runfolder import run_file
@@ -73,6 +79,8 @@ def _records(run: Path, format: str, folder: Path) -> None:
 
     dialogues = list(read_records(run_file(run, "dialogues"), Dialogue))
     personas = list(read_records(run_file(run, "personas"), Persona))
+    if accepted:
+        dialogues, personas = _accepted(run, dialogues, personas)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -87,6 +95,22 @@ def _records(run: Path, format: str, folder: Path) -> None:
         write_atomically(files[0], "".join(map(_line, dialogues)))
         write_atomically(files[1], "".join(map(_line, personas)))
     print(f"{len(dialogues):,} dialogues: {files[0]}\n{len(personas):,} personas: {files[1]}")
+
+
+def _accepted(run: Path, dialogues: list[Dialogue], personas: list[Persona]) -> tuple[list[Dialogue], list[Persona]]:
+    """What raters accepted; says what was left out, and why."""
+    from socialsim.accepted import accepted
+    from socialsim.reviews import FOLDER, read_reviews
+
+    raters = read_reviews(run / FOLDER)
+    found = accepted(dialogues, personas, raters)
+    left_out = ", ".join(f"{count:,} {reason}" for reason, count in found.left_out.items()) or "nothing"
+    if not found.dialogues:
+        raise InputError(run, f"no dialogue is accepted ({left_out}); go on with `socialsim review {run}`")
+    if stale := sum(standing.stale for standing in raters.values()):
+        print(f"{stale:,} records are about items that have changed since; they do not count")
+    print(f"raters: {', '.join(raters)}; {found.edited:,} items edited; dialogues left out: {left_out}")
+    return found.dialogues, found.personas
 
 
 def _line(record: Record) -> str:

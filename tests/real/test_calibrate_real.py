@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from metrics.agreement import CalibrationCard
-from signatures.judge import Dimension
+from signatures.rubric import Dimension
 from socialsim.calibrating import calibrate
 from socialsim.formats import read_dialogues
 from socialsim.labels import labelled_items, parse_mapping, read_labels
