@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import dspy
 
-from socialsim.incremental import fields_so_far
+from socialsim.chat.incremental import fields_so_far
 from socialsim.schema import Node
 
 _REPLY = "utterance"

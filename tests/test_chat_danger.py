@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from socialsim.danger import Danger, all_clear, danger
+from socialsim.chat.danger import Danger, all_clear, danger
 from tests.scripted import sentences
 
 DIRECT = [

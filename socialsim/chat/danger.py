@@ -1,7 +1,7 @@
 """Does a message to a supporter speak of self-harm or danger? By rule, before any LM is asked.
 
 Errs on the careful side: it does not matter whether something is denied, quoted, or said of another person; whoever
-speaks of it gets the fixed text of `socialsim.crisis`. Only figures of speech are left alone ("this job is killing
+speaks of it gets the fixed text of `socialsim.chat.crisis`. Only figures of speech are left alone ("this job is killing
 me", 气死我了). What rules cannot catch is in the user's guide: hints without a telling word, irony, other languages.
 """
 
