@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Final, NamedTuple
 
-from socialsim.chat.blind import BlindExchange, BlindFolder, BlindRating, BlindSession
+from socialsim.chat.blind import BlindExchange, BlindFolder, BlindRating, BlindSession, BlindSettings
 from socialsim.chat.conversation import Conversation
 from socialsim.chat.supporter import BoundSupporter
 from socialsim.errors import LMError, UsageError
@@ -123,3 +125,26 @@ class BlindTalk:
         for conversation in self.conversations:
             if conversation.id not in self._folder.dialogues:
                 self._folder.dialogues.append(conversation.dialogue())
+
+
+@contextmanager
+def opened(path: Path, supporters: Mapping[str, BoundSupporter], exchanges: int) -> Iterator[BlindFolder]:
+    """The folder of a comparison between two supporters; an existing one is gone on with.
+
+    Raises:
+        OutputError: if it cannot be written, is in use, or was begun with something else.
+    """
+    config = next(iter(supporters.values())).config
+    settings = BlindSettings(
+        models={name: one.config.lm.text for name, one in supporters.items()},
+        seed=config.seed,
+        exchanges=exchanges,
+        nodes=config.nodes,
+        shots={name: one.shots for name, one in supporters.items()},
+        uncompiled=config.uncompiled,
+        programs={name: one.program for name, one in supporters.items()},
+    )
+    with BlindFolder(path, settings) as folder:
+        for session in [one for one in folder.sessions if one.id in folder.ratings]:
+            BlindTalk(folder, supporters, session).keep_dialogues()
+        yield folder

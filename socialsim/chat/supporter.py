@@ -66,6 +66,7 @@ class BoundSupporter:
         SocialSimError: if the LM or a compiled program cannot be used, or a student was not trained for the nodes.
 
     Attributes:
+        shots: authored examples in an uncompiled prompt.
         program: hash of its program.
         source: where the program comes from, in words.
         demonstrations: ids of the authored examples in its prompt.
@@ -79,13 +80,13 @@ class BoundSupporter:
         simulation = SimulationOptions(config.nodes, tries=config.tries)
         given = compiled_states({Role.SUPPORTER: config.lm}, simulation, config.programs, config.uncompiled)
         states = {leaf: path for leaf, path in given.items() if leaf == "supporter"}
-        shots = usual_shots([config.lm]) if config.shots is None else config.shots
-        loaded = load_programs(False, simulation, False, shots, config.seed, states)
+        self.shots = usual_shots([config.lm]) if config.shots is None else config.shots
+        loaded = load_programs(False, simulation, False, self.shots, config.seed, states)
         assert isinstance(loaded.dialogue, Simulate), "two speakers in turn"
         self._simulate = loaded.dialogue
         self.program = loaded.hashes["supporter"]
         self.demonstrations = () if states else loaded.demonstrations
-        examples = f"as written, {shots} authored example{'s' * (shots != 1)}"
+        examples = f"as written, {self.shots} authored example{'s' * (self.shots != 1)}"
         self.source = str(states.get("supporter", examples))
 
     async def reply(self, turns: Sequence[Turn], listener: Listener | None = None) -> tuple[Turn, Usage]:

@@ -7,7 +7,7 @@ import sys
 import cyclopts
 
 from socialsim import __version__
-from socialsim.cli import arena, calibrate, check, compile, corpus, evaluate, finetune, judge, lms, split, work
+from socialsim.cli import arena, calibrate, chat, check, compile, corpus, evaluate, finetune, judge, lms, split, work
 from socialsim.errors import SocialSimError
 
 app = cyclopts.App(
@@ -21,7 +21,7 @@ Begin with **socialsim run --limit 2 --out runs/first** (embedded 135M model: no
 )
 work.register(app)
 corpus.register(app)
-for commands in (check, judge, calibrate, compile, split, finetune, evaluate, arena):
+for commands in (check, judge, calibrate, compile, split, finetune, evaluate, arena, chat):
     commands.register(app)
 lms.register(app)
 
