@@ -62,6 +62,7 @@ class Conversation:
         self.turns = list(turns)
         self.usages = list(usages)
         self.saved = 0
+        self._saved_as = ""
         self.id = f"chat-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"
 
     @property
@@ -127,12 +128,13 @@ class Conversation:
             SocialSimError: if the file cannot be written or holds something else.
         """
         dialogue = self.dialogue()
+        if self.saved:
+            dialogue = dialogue.model_copy(update={"id": f"{self.id}-{len(self.turns)}"})
         if path.suffix != ".jsonl":
             raise OutputError(f"{path}: transcripts are saved as JSON lines; name a file that ends in .jsonl")
         with RunLock(path.parent), Journal(path, Dialogue) as journal:
-            if self.saved and dialogue.id in journal:
-                dialogue = dialogue.model_copy(update={"id": f"{dialogue.id}-{len(self.turns)}"})
-            if dialogue.id not in journal:
-                journal.append(dialogue)
-        self.saved = len(self.turns)
+            if self._saved_as in journal and self.saved == len(self.turns):
+                return self._saved_as
+            journal.append(dialogue)
+        self.saved, self._saved_as = len(self.turns), dialogue.id
         return dialogue.id

@@ -13,7 +13,7 @@ from socialsim.text import is_chinese
 
 NOTE: Final = (
     "This is a research tool, not a counsellor. Replies are written by a language model and may be wrong or hurtful. "
-    "If you or somebody else may be in danger, call your local emergency number or a crisis line."
+    "If anybody may be in danger, call your local emergency number or a crisis line."
 )
 KIND: Final = "safety"  # of the flag that both turns of such an exchange carry
 _ASKED_NOTHING: Final = "fixed text; no LM was asked"
@@ -21,49 +21,49 @@ _ASKED_NOTHING: Final = "fixed text; no LM was asked"
 _NUMBERS: Final = "112 in Europe, 911 in the USA and Canada, 999 in the UK, 110 or 120 in China"
 _GO_ON: Final = "If nobody is in danger and you want to go on, write: I am safe."
 _OPENING: Final = (
-    "Thank you for saying this. It sounds serious, and this program cannot help with it: it is a research tool, nobody "
-    "reads along, and no reply was generated to what you wrote."
+    "Thank you for saying this. It sounds serious, and this program cannot help with it: it is a research tool. Do "
+    "not count on anybody reading along; no reply was generated to what you wrote."
 )
 _GO_ON_ZH: Final = "如果没有人处于危险之中，而你想继续对话，请写：我很安全。"
 _OPENING_ZH: Final = (
-    "谢谢你说出来。这听起来很严重，而这个程序帮不了你：它只是研究工具，没有人在看，也没有为你的话生成任何回复。"
+    "谢谢你说出来。这听起来很严重，而这个程序帮不了你：它只是研究工具，请不要指望有人在看；也没有为你的话生成任何回复。"
 )
 
 _TEXTS: Final[dict[Danger, str]] = {
     Danger.SELF_HARM: (
-        f"{_OPENING} Please turn to a person now. If you or somebody near you may be in danger, call your "
+        f"{_OPENING}\n\nPlease turn to a person now. If you or somebody near you may be in danger, call your "
         f"local emergency number ({_NUMBERS}). A crisis line listens day and night, by phone or by chat, in "
         "many countries: findahelpline.com lists them. If you can, go to somebody you trust, and put out "
-        f"of reach whatever you could be hurt with. You do not have to carry this alone. {_GO_ON}"
+        f"of reach whatever you could be hurt with. You do not have to carry this alone.\n\n{_GO_ON}"
     ),
     Danger.VIOLENCE: (
-        f"{_OPENING} Nobody has the right to hurt or threaten you. If you are in danger now, get to a safe "
+        f"{_OPENING}\n\nNobody has the right to hurt or threaten you. If you are in danger now, get to a safe "
         f"place if you can, and call your local emergency number ({_NUMBERS}). Lines for people who are "
         "hurt or threatened, at home too, can be found at findahelpline.com; a doctor, a teacher or "
-        f"somebody you trust can also help you to reach one. {_GO_ON}"
+        f"somebody you trust can also help you to reach one.\n\n{_GO_ON}"
     ),
     Danger.THREAT: (
-        f"{_OPENING} If you might hurt somebody, step away from them now, put out of reach whatever could "
+        f"{_OPENING}\n\nIf you might hurt somebody, step away from them now, put out of reach whatever could "
         f"hurt, and call your local emergency number ({_NUMBERS}) or a crisis line: findahelpline.com lists "
-        "those that listen day and night. Asking for help before something happens protects you too. "
-        f"{_GO_ON}"
+        "those that listen day and night. Asking for help before something happens protects you too."
+        f"\n\n{_GO_ON}"
     ),
 }
 _TEXTS_ZH: Final[dict[Danger, str]] = {
     Danger.SELF_HARM: (
-        f"{_OPENING_ZH}请现在就找一个真实的人。如果你或身边的人可能有危险，请拨打当地的紧急电话（中国：110 "
+        f"{_OPENING_ZH}\n\n请现在就找一个真实的人。如果你或身边的人可能有危险，请拨打当地的紧急电话（中国：110 "
         "或 120）。很多地方都有全天的危机干预热线（中国：12356；其他地方见 findahelpline.com）。如果可以，"
-        f"请到你信任的人身边去，并把可能伤到你的东西放到拿不到的地方。你不必一个人扛着。{_GO_ON_ZH}"
+        f"请到你信任的人身边去，并把可能伤到你的东西放到拿不到的地方。你不必一个人扛着。\n\n{_GO_ON_ZH}"
     ),
     Danger.VIOLENCE: (
-        f"{_OPENING_ZH}没有人有权利伤害或威胁你。如果你现在有危险，请尽量去一个安全的地方，并拨打当地的紧急"
+        f"{_OPENING_ZH}\n\n没有人有权利伤害或威胁你。如果你现在有危险，请尽量去一个安全的地方，并拨打当地的紧急"
         "电话（中国：110 或 120）。也可以联系妇联热线 12338、心理援助热线 12356，或 findahelpline.com 上的"
-        f"求助热线；你信任的人、医生或老师也能帮你联系。{_GO_ON_ZH}"
+        f"求助热线；你信任的人、医生或老师也能帮你联系。\n\n{_GO_ON_ZH}"
     ),
     Danger.THREAT: (
-        f"{_OPENING_ZH}如果你可能伤害别人，请现在就离开对方，把可能伤人的东西放到拿不到的地方，并拨打当地的"
+        f"{_OPENING_ZH}\n\n如果你可能伤害别人，请现在就离开对方，把可能伤人的东西放到拿不到的地方，并拨打当地的"
         "紧急电话（中国：110 或 120）或心理援助热线（中国：12356；其他地方见 findahelpline.com）。在事情发"
-        f"生之前求助，也是在保护你自己。{_GO_ON_ZH}"
+        f"生之前求助，也是在保护你自己。\n\n{_GO_ON_ZH}"
     ),
 }
 _SAFE: Final = (
@@ -91,13 +91,12 @@ def fixed_reply(message: str, before: Turn | None = None) -> Fixed | None:
     """
     chinese = is_chinese(message)
     texts = _TEXTS_ZH if chinese else _TEXTS
-    if found := danger(message):
-        return Fixed(found, texts[found])
-    if not (waiting := before and _about(before)):
-        return None
-    if all_clear(message):
+    found, waiting = danger(message), before and _about(before)
+    if waiting and not found and all_clear(message):
         return Fixed(None, _SAFE_ZH if chinese else _SAFE)
-    return Fixed(waiting, texts[waiting])
+    # "I am not safe" after a text about self-harm is about that still.
+    about = found if found is Danger.SELF_HARM or not waiting else waiting
+    return Fixed(about, texts[about]) if about else None
 
 
 def fixed_exchange(message: str, fixed: Fixed) -> tuple[Turn, Turn]:
@@ -112,6 +111,11 @@ def fixed_exchange(message: str, fixed: Fixed) -> tuple[Turn, Turn]:
 def is_fixed(turn: Turn) -> bool:
     """Whether a turn belongs to an exchange that no LM may see."""
     return any(flag.kind == KIND for flag in turn.flags)
+
+
+def is_calm(turn: Turn) -> bool:
+    """Whether a fixed text follows an all-clear."""
+    return is_fixed(turn) and _about(turn) is None
 
 
 def _about(turn: Turn) -> Danger | None:

@@ -13,7 +13,7 @@ from rich.live import Live
 from rich.panel import Panel
 from rich.text import Text
 
-from socialsim.chat.crisis import NOTE, is_fixed
+from socialsim.chat.crisis import NOTE, is_calm, is_fixed
 from socialsim.chat.listening import Heard
 from socialsim.report.show import thought_text
 from socialsim.schema import Reasoning, Turn
@@ -74,7 +74,7 @@ class Screen:
 
     def reply(self, name: str, turn: Turn) -> None:
         """A reply; a fixed text is set apart."""
-        if is_fixed(turn):
+        if is_fixed(turn) and not is_calm(turn):
             self.console.print(Panel(Text(turn.text), title="Please read", border_style="red"))
         else:
             self.console.print(Text.assemble((f"{name}: ", "bold green"), turn.text))

@@ -14,7 +14,7 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from pydantic import BaseModel, ConfigDict
 
 from socialsim.chat.conversation import MAX_CHARACTERS, Conversation
-from socialsim.chat.crisis import NOTE, is_fixed
+from socialsim.chat.crisis import NOTE, is_calm, is_fixed
 from socialsim.chat.listening import Heard
 from socialsim.chat.supporter import BoundSupporter
 from socialsim.errors import SocialSimError
@@ -125,7 +125,7 @@ def shown_turn(turn: Turn) -> dict[str, Any]:
     return {
         "speaker": str(turn.speaker),
         "text": turn.text,
-        "fixed": is_fixed(turn),
+        "fixed": is_fixed(turn) and not is_calm(turn),
         "reasoned": turn.reasoning is not None,
     }
 

@@ -29,7 +29,7 @@ function setBusy(now) {
 function showTalk() {
   only("log", "foot");
   log.replaceChildren();
-  for (const turn of state.places[place].turns) addTurn(log, turn, turn.speaker === "supporter" ? nameOf(place) : "You");
+  for (const turn of state.places[place].turns) addTurn(turn, turn.speaker === "supporter" ? nameOf(place) : "You");
   log.setAttribute("aria-labelledby", `tab${place}`);
   $("message").placeholder = `Your message to ${nameOf(place)}`;
   tabs.forEach((tab, index) => {
@@ -61,7 +61,7 @@ function showCounts() {
 async function say(text) {
   if (busy) return;
   const message = text.trim();
-  const mine = addTurn(log, { speaker: "seeker", text: message, fixed: false });
+  const mine = addTurn({ speaker: "seeker", text: message, fixed: false });
   box.set("");
   setBusy(true);
   status(`${nameOf(place)} writes …`);
@@ -69,7 +69,7 @@ async function say(text) {
     const answer = await (await request("/api/say", { place, text: message })).json();
     state = { ...state, ...answer };
     mine.classList.toggle("fixed", answer.reply.fixed);
-    addTurn(log, answer.reply, nameOf(place));
+    addTurn(answer.reply, nameOf(place));
     setBusy(false);
     showCounts();
   } catch (error) {

@@ -32,7 +32,7 @@ $("send").addEventListener("click", () => {
 });
 
 function show(turn, number) {
-  const made = addTurn(log, turn);
+  const made = addTurn(turn);
   if (!turn.reasoned) return;
   const button = element("button", "think", "Reasoning");
   button.type = "button";
@@ -75,7 +75,7 @@ async function* events(response) {
 async function say(text) {
   if (busy) return;
   const message = text.trim();
-  const mine = addTurn(log, { speaker: "seeker", text: message, fixed: false });
+  const mine = addTurn({ speaker: "seeker", text: message, fixed: false });
   box.set("");
   setBusy(true);
   let kept = false;

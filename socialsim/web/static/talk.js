@@ -29,15 +29,26 @@ export function element(name, className, text) {
   return made;
 }
 
-export function addTurn(log, turn, name) {
+export function addTurn(turn, name) {
   log.querySelector(".empty")?.remove();
   const made = element("div", `turn ${turn.speaker}${turn.fixed ? " fixed" : ""}`);
   made.append(element("span", "unseen", `${name || NAMES[turn.speaker]}:`));
   made.append(element("p", "bubble", turn.text));
   log.append(made);
   log.scrollTop = log.scrollHeight;
+  atEnd = true;
   return made;
 }
+
+// The log shrinks when the status takes a second line: what was in sight stays in sight.
+const log = $("log");
+let atEnd = true;
+log.addEventListener("scroll", () => {
+  atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 4;
+});
+new ResizeObserver(() => {
+  if (atEnd) log.scrollTop = log.scrollHeight;
+}).observe(log);
 
 export function status(text, bad = false) {
   $("status").textContent = text;
