@@ -105,8 +105,11 @@ async def test_a_fixed_text_is_no_exchange_with_the_model(tmp_path: Path) -> Non
 
 async def test_a_models_failure_does_not_tell_its_name(tmp_path: Path) -> None:
     told: list[str] = []
-    broken = {"a": lambda _: RateLimitError("quxspec is busy"), "b": lambda _: RateLimitError("zorspec is busy")}
-    with comparison(tmp_path / "b", **broken) as (folder, supporters):
+
+    def broken(_: object) -> RateLimitError:
+        return RateLimitError("quxspec and zorspec are busy")
+
+    with comparison(tmp_path / "b", a=broken, b=broken) as (folder, supporters):
         talk = BlindTalk(folder, supporters, folder.begin(), told.append)
         for place in (0, 1):
             with pytest.raises(HiddenError) as caught:

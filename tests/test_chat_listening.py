@@ -90,6 +90,17 @@ async def test_a_stream_that_fails_is_an_error_in_one_line() -> None:
         await heard_from(lambda _: {"error": 500})
 
 
+@pytest.mark.embedded
+async def test_the_embedded_model_is_heard_and_counted() -> None:
+    heard: list[Heard] = []
+    conversation = Conversation(BoundSupporter(SupporterConfig(parse_spec("embedded"))))
+    reply = await conversation.say("I lost my job last week and cannot tell my wife.", heard.append)
+    drafts = [one.draft for one in heard if one.draft]
+    assert len(drafts) > 4
+    assert any(reply.text.startswith(draft) for draft in drafts)
+    assert conversation.usages[0].completion_tokens > len(reply.text.split())
+
+
 async def test_a_fixed_text_is_not_streamed() -> None:
     heard, _ = await heard_from(None, "I want to die")
     assert heard == []

@@ -169,7 +169,12 @@ def test_one_reply_at_a_time_and_a_stopped_one_is_not_kept(tmp_path: Path) -> No
 
 def test_only_so_many_conversations_are_remembered() -> None:
     made: list[str] = []
-    sittings: Sittings[str] = Sittings(lambda secret: made.append(secret) or secret, most=3)
+
+    def new(secret: str) -> str:
+        made.append(secret)
+        return secret
+
+    sittings = Sittings(new, most=3)
 
     class Browser:
         def __init__(self, number: int) -> None:
