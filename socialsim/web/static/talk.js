@@ -1,6 +1,7 @@
 // What both pages share: turns, the composer, requests. Text from people and models is set as text, never as HTML.
 
 export const $ = (id) => document.getElementById(id);
+const DIRECTORY = "findahelpline.com";
 const NAMES = { seeker: "You", supporter: "Supporter" };
 
 export async function request(path, body) {
@@ -29,11 +30,26 @@ export function element(name, className, text) {
   return made;
 }
 
+// A fixed text is ours: the directory of crisis lines it names can be opened.
+function withLink(text) {
+  const made = element("p", "bubble");
+  const [before, ...rest] = text.split(DIRECTORY);
+  made.append(before);
+  for (const part of rest) {
+    const link = element("a", "", DIRECTORY);
+    link.href = `https://${DIRECTORY}`;
+    link.target = "_blank";
+    link.rel = "noopener noreferrer";
+    made.append(link, part);
+  }
+  return made;
+}
+
 export function addTurn(turn, name) {
   log.querySelector(".empty")?.remove();
   const made = element("div", `turn ${turn.speaker}${turn.fixed ? " fixed" : ""}`);
   made.append(element("span", "unseen", `${name || NAMES[turn.speaker]}:`));
-  made.append(element("p", "bubble", turn.text));
+  made.append(turn.fixed ? withLink(turn.text) : element("p", "bubble", turn.text));
   log.append(made);
   log.scrollTop = log.scrollHeight;
   atEnd = true;
@@ -44,7 +60,7 @@ export function addTurn(turn, name) {
 const log = $("log");
 let atEnd = true;
 log.addEventListener("scroll", () => {
-  atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 4;
+  atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 60;
 });
 new ResizeObserver(() => {
   if (atEnd) log.scrollTop = log.scrollHeight;
