@@ -1,4 +1,4 @@
-"""The two-speaker simulation: persona in, dialogue out, turn by turn.
+"""The two-speaker simulation: persona in, dialogue out, turn by turn; and one reply to a visible dialogue.
 
 The supporter is called with the visible dialogue and its own progress only: the persona is not
 among its inputs, so what the seeker did not say cannot be in its prompt.
@@ -80,7 +80,7 @@ class Simulate(dspy.Module):
             pace = Pace(exchange, total)
             turns.append(await self._seek(persona, profile, pace, turns, concerns))
             concerns += may_raise_concern(turns[:-1], concerns)
-            turns.append(await self._support(pace, turns))
+            turns.append(await self.reply(pace, turns))
         return stand(Dialogue(id=persona.id, persona_id=persona.id, turns=tuple(turns)), self.options)
 
     async def _seek(self, persona: Persona, profile: str, pace: Pace, turns: Sequence[Turn], concerns: int) -> Turn:
@@ -97,7 +97,17 @@ class Simulate(dspy.Module):
 
         return await self._kept(attempt, check)
 
-    async def _support(self, pace: Pace, turns: Sequence[Turn]) -> Turn:
+    async def reply(self, pace: Pace, turns: Sequence[Turn]) -> Turn:
+        """The supporter's next turn in a visible dialogue, whoever the seeker is.
+
+        Args:
+            pace: where in the conversation it stands.
+            turns: all that was said, the seeker's line last.
+
+        Raises:
+            Exhausted: if no answer may stand.
+            RoleError: if the LM did not answer.
+        """
         moment = Moment(tuple(turns))
         runs = demonstration_runs(self.supporter.reply.demos)
         nodes = self.options.nodes

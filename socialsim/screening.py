@@ -180,11 +180,22 @@ def sensitive(text: str, keywords: Sequence[str] = ()) -> tuple[Reason, str] | N
         text: question and description, English or Chinese.
         keywords: the post's labels. PsyQA's theme 治疗 (treatment) is the one of its themes the paper leaves out.
     """
-    plain = re.sub(r"\s+", " ", text.replace("’", "'"))
+    plain = plain_text(text)
     for reason, pattern in ((Reason.SELF_HARM, _SELF_HARM), (Reason.RACE, _RACE), (Reason.MEDICAL, _MEDICAL)):
         if found := pattern.search(plain):
             return reason, f"says {found.group(0).strip()!r}"
     return (Reason.MEDICAL, "keyword '治疗'") if "治疗" in keywords else None
+
+
+def self_harm(text: str) -> str:
+    """The words of a text that speak of suicide or self-harm, the writer's own or another's; "" where none do."""
+    found = _SELF_HARM.search(plain_text(text))
+    return found.group(0).strip() if found else ""
+
+
+def plain_text(text: str) -> str:
+    """A text as the rules here read it: one kind of apostrophe, single spaces."""
+    return re.sub(r"\s+", " ", text.replace("’", "'"))
 
 
 def irrelevant(text: str) -> str:

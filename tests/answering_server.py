@@ -4,6 +4,7 @@ with answering_server() as server:                  # valid answers to whatever 
     main(["run", "--lm", server.spec])              # from this process or another one
 server.requests, server.peak                        # what came in; how many were open at once
 server.answer = lambda request: {"error": 503}      # an int under "error" is sent as an HTTP status
+A request that asks for a stream gets one.
 """
 
 from __future__ import annotations
@@ -101,14 +102,29 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         status, payload = self.server.answering.reply(body)
+        streamed = body.get("stream") and status == 200
+        payload = _streamed(json.loads(payload)) if streamed else payload
         self.send_response(status)
-        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Type", "text/event-stream" if streamed else "application/json")
         self.send_header("Content-Length", str(len(payload)))
         self.end_headers()
         self.wfile.write(payload)
 
     def log_message(self, *_: object) -> None:
         """Be quiet."""
+
+
+def _streamed(answer: dict[str, Any]) -> bytes:
+    """The same answer as server-sent events, a few characters each."""
+    text = answer["choices"][0]["message"]["content"]
+    pieces = [text[at : at + 7] for at in range(0, len(text), 7)]
+    choices: list[dict[str, Any]] = [
+        {"index": 0, "delta": {"content": piece}, "finish_reason": None} for piece in pieces
+    ]
+    choices.append({"index": 0, "delta": {}, "finish_reason": "stop"})
+    head = {"id": "x", "object": "chat.completion.chunk", "model": "scripted"}
+    chunks = [head | {"choices": [choice]} for choice in choices] + [head | {"choices": [], "usage": answer["usage"]}]
+    return b"".join(b"data: " + json.dumps(chunk).encode() + b"\n\n" for chunk in chunks) + b"data: [DONE]\n\n"
 
 
 def _request(body: dict[str, Any]) -> Request:

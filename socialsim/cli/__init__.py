@@ -10,6 +10,7 @@ from socialsim import __version__
 from socialsim.cli import (
     arena,
     calibrate,
+    chat,
     check,
     compile,
     corpus,
@@ -35,7 +36,7 @@ Begin with **socialsim run --limit 2 --out runs/first** (embedded 135M model: no
 )
 work.register(app)
 corpus.register(app)
-for commands in (check, judge, review, calibrate, report, compile, split, finetune, evaluate, arena):
+for commands in (check, judge, review, calibrate, report, compile, split, finetune, evaluate, arena, chat):
     commands.register(app)
 lms.register(app)
 

@@ -13,6 +13,7 @@ import asyncio
 import json
 import os
 import threading
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -24,7 +25,7 @@ from socialsim.engines.gguf_header import read_header
 from socialsim.errors import LMSpecError
 
 if TYPE_CHECKING:
-    from dspy.lm15 import Request, Response
+    from dspy.lm15 import Request, Response, StreamEvent
 
 # Sampling settings llama.cpp takes beyond DSPy's own, allowed in a spec.
 SAMPLING: Final = frozenset(
@@ -106,8 +107,18 @@ class LlamaEngine:
         self.settings = settings
         self.sampling = sampling or {}
 
-    def complete(self, request: Request, cancelled: threading.Event | None = None) -> Response:
+    def complete(
+        self,
+        request: Request,
+        cancelled: threading.Event | None = None,
+        heard: Callable[[str], object] | None = None,
+    ) -> Response:
         """Answer one request; blocks until it is done, or soon after ``cancelled`` is set.
+
+        Args:
+            request: the request.
+            cancelled: ends it early.
+            heard: called from this thread with each piece of text as it is written.
 
         Raises:
             dspy.lm15.LM15Error: the matching error for a prompt too long or a failing server.
@@ -116,6 +127,8 @@ class LlamaEngine:
 
         def take(chunk: dict[str, Any]) -> bool:
             chunks.append(chunk)
+            if heard and (text := _text(chunk)):
+                heard(text)
             return cancelled is not None and cancelled.is_set()  # True makes llama.cpp stop
 
         body = self._body(request)
@@ -172,6 +185,26 @@ class AsyncLlamaEngine:
         finally:
             cancelled.set()
 
+    async def stream(self, request: Request) -> AsyncIterator[StreamEvent]:
+        """Answer one request piece by piece, as DSPy asks for where somebody listens (``send_stream``)."""
+        from dspy.lm15 import StreamDeltaEvent, StreamEndEvent, StreamStartEvent, TextDelta
+
+        loop, pieces, cancelled = asyncio.get_running_loop(), asyncio.Queue[str](), threading.Event()
+
+        def heard(text: str) -> None:
+            loop.call_soon_threadsafe(pieces.put_nowait, text)
+
+        work = loop.run_in_executor(self._threads, self.engine.complete, request, cancelled, heard)
+        work.add_done_callback(lambda _: pieces.put_nowait(""))  # after all that was heard: both go through the loop
+        try:
+            yield StreamStartEvent(model=request.model)
+            while text := await pieces.get():
+                yield StreamDeltaEvent(TextDelta(text))
+            response = await work
+            yield StreamEndEvent(finish_reason=response.finish_reason, usage=response.usage)
+        finally:
+            cancelled.set()
+
     def dump_state(self) -> dict[str, Any]:
         """State for DSPy's save."""
         return self.engine.dump_state()
@@ -203,7 +236,7 @@ def _response(chunks: list[dict[str, Any]], model: str) -> Response:
     from dspy.lm15 import Message, Response, TextPart, Usage
 
     choices = [choice for chunk in chunks for choice in chunk.get("choices", ())]
-    text = "".join(choice["delta"].get("content") or "" for choice in choices)
+    text = "".join(map(_text, chunks))
     cut = any(choice.get("finish_reason") == "length" for choice in choices)
     # A cancelled request ends without its usage.
     usage: dict[str, Any] = next((chunk["usage"] for chunk in reversed(chunks) if chunk.get("usage")), {})
@@ -219,6 +252,10 @@ def _response(chunks: list[dict[str, Any]], model: str) -> Response:
             cache_read_tokens=(usage.get("prompt_tokens_details") or {}).get("cached_tokens", 0),
         ),
     )
+
+
+def _text(chunk: dict[str, Any]) -> str:
+    return "".join(choice["delta"].get("content") or "" for choice in chunk.get("choices", ()))
 
 
 def _error(error: dict[str, Any]) -> Exception:

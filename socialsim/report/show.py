@@ -36,7 +36,7 @@ def dialogue_table(dialogue: Dialogue, most: int | None = None) -> Table:
     table.add_column("Said", ratio=5)
     table.add_column("Reasoning before the reply", ratio=6)
     for number, turn in enumerate(shown, 1):
-        table.add_row(str(number), _said(turn), _thought(turn.reasoning))
+        table.add_row(str(number), _said(turn), thought_text(turn.reasoning))
     return table
 
 
@@ -50,7 +50,8 @@ def _flags(flags: tuple[Flag, ...]) -> Text:
     return Text("\n".join(f"⚑ {flag.kind}: {flag.detail}" for flag in flags), style="yellow")
 
 
-def _thought(reasoning: Reasoning | None) -> Text:
+def thought_text(reasoning: Reasoning | None) -> Text:
+    """What the supporter thought, a line a node; empty where nothing is known."""
     if reasoning is None:
         return Text("")
     text = Text()
