@@ -33,9 +33,10 @@ from socialsim.doctor import bind_lm
 from socialsim.errors import InputError, LMError, OutputError
 from socialsim.journal import Journal, RunLock
 from socialsim.lm_errors import explain_lm_error
-from socialsim.lms import LMSpec, price
+from socialsim.lms import LMSpec
 from socialsim.loading import program_hash
 from socialsim.meter import Meter, State
+from socialsim.prices import price
 from socialsim.schema import Dialogue, Role
 
 

@@ -106,6 +106,15 @@ class WorkOptions:
     """Say what would be done, with calls, tokens and cost; call no LM, write nothing."""
 
 
+@Parameter(name="*")
+@dataclass(frozen=True)
+class BatchOptions:
+    """What is asked at leisure."""
+
+    batch: Annotated[bool, Parameter(negative=())] = False
+    """Screen, translate and write personas through the provider's Batch API: within a day, for half the price."""
+
+
 @Parameter(name="*", group=POSTS)
 @dataclass(frozen=True)
 class PostOptions:

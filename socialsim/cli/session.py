@@ -16,10 +16,11 @@ from socialsim.loading import PLAYERS, Programs
 from socialsim.progress import shown
 from socialsim.report.funnel import Funnel
 from socialsim.run import Item, Run
-from socialsim.runconfig import Mode, RunConfig, Stage, roles_needed
+from socialsim.runconfig import Mode, RunConfig, Stage, roles_needed, sessions
 from socialsim.runfolder import Manifest
 from socialsim.schema import Post, Rejection, Scenario
 from socialsim.screening import screen_by_rule
+from socialsim.worker import batch_lms
 
 
 def execute(config: RunConfig, items: Sequence[Item]) -> None:
@@ -38,11 +39,16 @@ def execute(config: RunConfig, items: Sequence[Item]) -> None:
     # DSPy logs a truncated answer; here it is asked again, and a log line would tear the progress bar.
     logging.getLogger("dspy").setLevel(logging.ERROR)
     try:
-        with shown(console, str(config.stages[-1])) as update:
-            run = Run(config, update)
-            for name, line in program_lines(run.programs, config):
+        # All that a run needs is there before its first session costs anything.
+        runs = [Run(part) for part in sessions(config)]
+        for run in runs:
+            run.check_folder()
+            for name, line in program_lines(run.programs, run.config):
                 console.print(f"[dim]{name} program:[/] {escape(line)}", soft_wrap=True)
-            manifest = run.execute(items)
+        for run in runs:
+            manifest = _session(console, run, items if run is runs[0] else ())
+            if run.stopped:
+                break
     except KeyboardInterrupt:
         where = escape(str(config.out))
         console.print(f"\nStopped. Nothing is lost: run the same command again to go on in {where}.", soft_wrap=True)
@@ -50,6 +56,21 @@ def execute(config: RunConfig, items: Sequence[Item]) -> None:
     _summary(console, config, manifest)
     if run.stopped:
         raise run.stopped
+
+
+def _session(console: Console, run: Run, items: Sequence[Item]) -> Manifest:
+    """One session, with a word on batches that go on without it."""
+    try:
+        with shown(console, str(run.config.stages[-1])) as update:
+            run.on_change = update
+            return run.execute(items)
+    finally:
+        for lm in batch_lms(run.lms):
+            for batch in lm.batches.under_way:
+                console.print(f"{escape(batch)} goes on at the provider; {_TAKEN_UP}", soft_wrap=True)
+
+
+_TAKEN_UP = "the same command takes its answers and submits nothing of it again."
 
 
 def program_lines(programs: Programs, config: RunConfig) -> list[tuple[str, str]]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import cyclopts
 
-from socialsim.cli.options import DialogueOptions, LMOptions, PostOptions, ProgramOptions, WorkOptions
+from socialsim.cli.options import BatchOptions, DialogueOptions, LMOptions, PostOptions, ProgramOptions, WorkOptions
 from socialsim.errors import InputError, OutputError, UsageError
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from socialsim.schema import Node
 
 LM_DEFAULT, WORK_DEFAULT, POST_DEFAULT = LMOptions(), WorkOptions(), PostOptions()
-DIALOGUE_DEFAULT, PROGRAM_DEFAULT = DialogueOptions(), ProgramOptions()
+DIALOGUE_DEFAULT, PROGRAM_DEFAULT, BATCH_DEFAULT = DialogueOptions(), ProgramOptions(), BatchOptions()
 
 
 def register(app: cyclopts.App) -> None:
@@ -33,6 +33,7 @@ def run(
     posts: PostOptions = POST_DEFAULT,
     dialogues: DialogueOptions = DIALOGUE_DEFAULT,
     programs: ProgramOptions = PROGRAM_DEFAULT,
+    batch: BatchOptions = BATCH_DEFAULT,
     lms: LMOptions = LM_DEFAULT,
 ) -> None:
     """Do everything: posts to scenarios to personas to dialogues.
@@ -46,11 +47,15 @@ def run(
     """
     from socialsim.runconfig import Stage
 
-    _Job(tuple(Stage), work, lms, posts, dialogues, programs).do(inputs)
+    _Job(tuple(Stage), work, lms, posts, dialogues, programs, batch).do(inputs)
 
 
 def scenarios(
-    *inputs: Path, work: WorkOptions = WORK_DEFAULT, posts: PostOptions = POST_DEFAULT, lms: LMOptions = LM_DEFAULT
+    *inputs: Path,
+    work: WorkOptions = WORK_DEFAULT,
+    posts: PostOptions = POST_DEFAULT,
+    batch: BatchOptions = BATCH_DEFAULT,
+    lms: LMOptions = LM_DEFAULT,
 ) -> None:
     """Screen and translate posts only; prints how many were kept and why the others were not.
 
@@ -61,13 +66,14 @@ def scenarios(
     """
     from socialsim.runconfig import Stage
 
-    _Job((Stage.SCENARIOS,), work, lms, posts).do(inputs)
+    _Job((Stage.SCENARIOS,), work, lms, posts, batch=batch).do(inputs)
 
 
 def personas(
     *inputs: Path,
     work: WorkOptions = WORK_DEFAULT,
     programs: ProgramOptions = PROGRAM_DEFAULT,
+    batch: BatchOptions = BATCH_DEFAULT,
     lms: LMOptions = LM_DEFAULT,
 ) -> None:
     """Turn scenarios into seeker personas.
@@ -79,7 +85,7 @@ def personas(
     """
     from socialsim.runconfig import Stage
 
-    _Job((Stage.PERSONAS,), work, lms, programs=programs).do(inputs)
+    _Job((Stage.PERSONAS,), work, lms, programs=programs, batch=batch).do(inputs)
 
 
 def simulate(
@@ -112,7 +118,9 @@ class _Job:
         posts: PostOptions = POST_DEFAULT,
         dialogues: DialogueOptions = DIALOGUE_DEFAULT,
         programs: ProgramOptions = PROGRAM_DEFAULT,
+        batch: BatchOptions = BATCH_DEFAULT,
     ) -> None:
+        self.batch = batch.batch
         self.stages, self.work, self.lms = stages, work, lms
         self.posts, self.dialogues, self.programs = posts, dialogues, programs
 
@@ -160,6 +168,7 @@ class _Job:
             states=self.programs.program,
             uncompiled=self.programs.uncompiled,
             allow_mixed=self.work.allow_mixed,
+            batch=self.batch,
             budget=Budget(self.work.max_cost, self.work.max_tokens),
             inputs=tuple(path.name for path in inputs) or self._default_input(),
         )
