@@ -9,6 +9,7 @@ made becomes a rejection with its trace.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable, Container, Iterable, Iterator, Sized
 from itertools import islice
@@ -111,6 +112,7 @@ class Run:
             SocialSimError: in one line, where the input, the folder or an LM fails; nothing is lost.
         """
         config, given = self.config, list(items)
+        self.state.started = time.monotonic()  # another session may have come between
         with RunFolder(config.out, self.settings(), config.inputs, config.allow_mixed) as folder:
             self.folder = folder
             new = self._new(given)

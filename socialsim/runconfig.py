@@ -83,12 +83,12 @@ def sessions(config: RunConfig) -> tuple[RunConfig, ...]:
 
     Until then all items are under way together, so that batches are few and large.
     """
-    from socialsim.engines.batch import IN_FLIGHT
+    from socialsim.engines.batch import most_in_flight
 
     first = tuple(stage for stage in config.stages if stage is not Stage.DIALOGUES)
     if not config.batch or not first:
         return (replace(config, batch=False),)
-    together = replace(config, stages=first, concurrency=IN_FLIGHT)
+    together = replace(config, stages=first, concurrency=most_in_flight())
     if first == config.stages:
         return (together,)
     return together, replace(config, stages=(Stage.DIALOGUES,), batch=False)

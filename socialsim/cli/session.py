@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from socialsim.cli import batches
 from socialsim.config import variable_name
 from socialsim.estimate import estimate, open_items
 from socialsim.journal import read_records
@@ -20,7 +21,6 @@ from socialsim.runconfig import Mode, RunConfig, Stage, roles_needed, sessions
 from socialsim.runfolder import Manifest
 from socialsim.schema import Post, Rejection, Scenario
 from socialsim.screening import screen_by_rule
-from socialsim.worker import batch_lms
 
 
 def execute(config: RunConfig, items: Sequence[Item]) -> None:
@@ -59,18 +59,9 @@ def execute(config: RunConfig, items: Sequence[Item]) -> None:
 
 
 def _session(console: Console, run: Run, items: Sequence[Item]) -> Manifest:
-    """One session, with a word on batches that go on without it."""
-    try:
-        with shown(console, str(run.config.stages[-1])) as update:
-            run.on_change = update
-            return run.execute(items)
-    finally:
-        for lm in batch_lms(run.lms):
-            for batch in lm.batches.under_way:
-                console.print(f"{escape(batch)} goes on at the provider; {_TAKEN_UP}", soft_wrap=True)
-
-
-_TAKEN_UP = "the same command takes its answers and submits nothing of it again."
+    with batches.named(console, run.lms.values()), shown(console, str(run.config.stages[-1])) as update:
+        run.on_change = update
+        return run.execute(items)
 
 
 def program_lines(programs: Programs, config: RunConfig) -> list[tuple[str, str]]:

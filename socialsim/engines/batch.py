@@ -22,9 +22,23 @@ from socialsim.engines.chat import TAKEN, Answer, ChatServer, read_answer
 if TYPE_CHECKING:
     from dspy.lm15 import LM15Error, Request, Response
 
-IN_FLIGHT: Final = 10_000  # items that wait together; each holds its prompt in memory
+_IN_FLIGHT: Final = 10_000  # items that wait together; each holds its prompt in memory
 _MOST_LINES, _MOST_BYTES = 10_000, 100_000_000  # of a basket; the API takes 50,000 and 200 MB
+_OTHER_FILES: Final = 240  # journals, connections, what Python opens
 quiet = 1.0  # seconds without another request after which all who could ask are taken to be waiting
+
+
+def most_in_flight() -> int:
+    """How many items may wait together; each may keep a file of answers open, so that many of these are let."""
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = _IN_FLIGHT + _OTHER_FILES
+    if soft < most and soft != resource.RLIM_INFINITY:
+        soft = most if hard == resource.RLIM_INFINITY else min(most, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        most = soft
+    return max(most - _OTHER_FILES, 1)
 
 
 class _Waiting(NamedTuple):
@@ -190,7 +204,7 @@ class AsyncBatchEngine:
         return self
 
     @asynccontextmanager
-    async def opened(self, file: Path, before_submit: Callable[[], None]) -> AsyncIterator[None]:
+    async def opened(self, file: Path, before_submit: Callable[[], None] = lambda: None) -> AsyncIterator[None]:
         """Take requests, for a with block.
 
         Args:
@@ -228,7 +242,8 @@ class AsyncBatchEngine:
 
     async def _post(self, body: dict[str, Any]) -> dict[str, Any]:
         assert self._session, "no run is open"
-        return await self._session.post(orjson.dumps({**body, "model": self.server.model}, option=orjson.OPT_SORT_KEYS))
+        # As it is, never with sorted keys: an answer's fields are written in the order of the schema's.
+        return await self._session.post(orjson.dumps({**body, "model": self.server.model}))
 
 
 class NobodyWaits:

@@ -24,11 +24,12 @@ class Sent(Record):
     """A line of ``batches.jsonl``: a basket that is about to be submitted, or the batch that one became.
 
     Attributes:
-        id: of a basket its tag, which the provider keeps with the batch; of a batch the provider's id.
+        id: of a basket its tag, which the provider keeps with the batch; of a batch that tag and a mark.
         since: when it was written down, Unix time.
         server: of a basket, the address it goes to.
         lines: of a basket, the ids of its requests, in order.
         basket: of a batch, its basket's tag.
+        batch: its id at the provider (two servers may give the same).
     """
 
     id: str
@@ -36,6 +37,7 @@ class Sent(Record):
     server: str = ""
     lines: tuple[str, ...] = ()
     basket: str = ""
+    batch: str = ""
 
 
 class Line(NamedTuple):
@@ -64,7 +66,7 @@ class Book:
 
     def _take_in(self, sent: Sent) -> None:
         if sent.basket:
-            self._lay(self._open.pop(sent.basket), sent.id)
+            self._lay(self._open.pop(sent.basket), sent.batch)
             return
         self._asked.update(map(_request_of, sent.lines))
         self._open[sent.id] = sent
@@ -98,7 +100,8 @@ class Book:
 
     def became(self, basket: Sent, batch: str) -> list[Line]:
         """Write down which batch a basket became; where its requests lie is for those who wait for them."""
-        self._journal.append(Sent(id=batch, since=time.time(), basket=basket.id))
+        sent = Sent(id=f"{basket.id}-batch", since=time.time(), basket=basket.id, batch=batch)
+        self._journal.append(sent)
         return [Line(batch, line) for line in basket.lines]
 
     def found(self, basket: Sent, batch: str) -> None:
