@@ -83,7 +83,7 @@ def sessions(config: RunConfig) -> tuple[RunConfig, ...]:
 
     Until then all items are under way together, so that batches are few and large.
     """
-    from socialsim.engines.batch import most_in_flight
+    from socialsim.engines.baskets import most_in_flight
 
     first = tuple(stage for stage in config.stages if stage is not Stage.DIALOGUES)
     if not config.batch or not first:

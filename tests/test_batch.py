@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import resource
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -14,9 +15,9 @@ from dspy.lm15 import InvalidRequestError, LM15Error, Request, ServerError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from socialsim.engines import batch, batch_api
+from socialsim.engines import baskets, batch_api
 from socialsim.engines.batch import AsyncBatchEngine
-from socialsim.engines.batch_book import Book, Line, request_id
+from socialsim.engines.batch_book import Book, Line
 from socialsim.engines.chat import ChatServer
 from socialsim.errors import BudgetError
 from tests.batch_server import BatchServer, Call, batch_server
@@ -30,7 +31,7 @@ SUBMIT, UPLOAD = Call("POST", "/v1/batches"), Call("POST", "/v1/files")
 
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batch, "quiet", 0.05)
+    monkeypatch.setattr(baskets, "quiet", 0.05)
     monkeypatch.setattr(batch_api, "first_poll", 0.02)
 
 
@@ -111,7 +112,7 @@ def test_the_schema_is_sent_as_it_is_with_its_fields_in_their_order(server: Batc
 
 
 def test_a_full_basket_does_not_wait(server: BatchServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batch, "_MOST_LINES", 10)
+    monkeypatch.setattr(baskets, "_MOST_LINES", 10)
     assert len(all_asked(server, tmp_path, map(str, range(25)))) == 25
     assert [made["request_counts"]["total"] for made in server.batches.values()] == [10, 10, 5]
 
@@ -275,8 +276,31 @@ def test_each_line_is_claimed_once_whatever_was_submitted(
         assert not any(map(book.claim, "abc"))
 
 
-def test_a_request_is_known_by_what_it_says_and_whom_it_asks() -> None:
-    assert len({request_id(server, body) for server in ("a", "b") for body in (b"x", b"y")}) == 4
+def test_a_request_is_known_by_what_it_says_and_whom_it_asks(tmp_path: Path) -> None:
+    books = [Book(tmp_path / name, name) for name in ("a", "b")]
+    assert len({book.request(body) for book in books for body in (b"x", b"y")}) == 4
+
+
+def test_a_result_line_that_is_none_is_asked_again(server: BatchServer, tmp_path: Path) -> None:
+    def on_call(call: Call) -> None:
+        if call.path.endswith("/content") and len(server.batches) == 1:
+            file = call.path.split("/")[-2]
+            server.files[file] = server.files[file].splitlines()[0] + b'\n{"half'
+
+    server.on_call = on_call
+    assert all_asked(server, tmp_path, "ab") == ["a 1", "b 2"]
+
+
+def test_as_many_items_wait_together_as_files_may_be_open() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft, 256), hard))
+    try:
+        items = baskets.most_in_flight()
+        files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        assert 0 < items <= max(files - 200, 1)
+        assert files == hard or items == 10_000
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def _question(line: dict[str, Any]) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from dspy.lm15 import Request
 
-from socialsim.engines import batch, batch_api
+from socialsim.engines import baskets, batch_api
 from socialsim.errors import LMSpecError
 from socialsim.journal import read_records
 from socialsim.lms import build_batch_lm, build_lm, parse_spec
@@ -25,12 +25,13 @@ from tests.command import Ended, assert_whole, ids, interruptible, manifest_of, 
 from tests.scripted import schema_of
 
 LIMIT = 5
+ENGLISH = "I am sad every day and do not know what to do, and my mother does not know it either. " * 3
 SUBMIT = Call("POST", "/v1/batches")
 QUICK = f"""
 import sys
 sys.path.insert(0, {str(Path(__file__).parents[1])!r})
-from socialsim.engines import batch, batch_api
-batch.quiet, batch_api.first_poll = 0.1, 0.05
+from socialsim.engines import baskets, batch_api
+baskets.quiet, batch_api.first_poll = 0.1, 0.05
 from socialsim.cli import main
 main()
 """
@@ -38,7 +39,7 @@ main()
 
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batch, "quiet", 0.1)
+    monkeypatch.setattr(baskets, "quiet", 0.1)
     monkeypatch.setattr(batch_api, "first_poll", 0.02)
 
 
@@ -99,6 +100,22 @@ def test_stages_alone_go_by_batch_too(server: BatchServer, tmp_path: Path) -> No
     assert go(server, tmp_path, command="simulate").code == 0
     assert len(ids(tmp_path, "dialogues")) == 3
     assert len(server.batches) == 2
+
+
+def test_chinese_posts_are_translated_in_a_batch(server: BatchServer, tmp_path: Path) -> None:
+    def answer(request: Request) -> dict[str, Any]:
+        translates = "description" in schema_of(request)["properties"]
+        return {"question": "", "description": ENGLISH} if translates else by_content(request)
+
+    server.answer = answer
+    posts = tmp_path / "posts.csv"
+    posts.write_text(
+        "body\n" + "".join(f"{'我很难过，不知道怎么办。' * 9}{sign}\n" for sign in ("今天下雨", "家里有狗"))
+    )
+    ended = go(server, tmp_path / "run", posts, "--text-column", "body", "--batch", command="scenarios")
+    assert ended.code == 0, ended.err
+    assert len(ids(tmp_path / "run", "scenarios")) == 2
+    assert [made["request_counts"]["total"] for made in server.batches.values()] == [2, 2]
 
 
 def test_a_batch_run_goes_on_without_batch(server: BatchServer, tmp_path: Path) -> None:

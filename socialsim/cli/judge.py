@@ -69,7 +69,7 @@ def judge(
     batch
         Judge through the provider's Batch API: within a day, for half the price.
     """
-    from socialsim.engines.batch import most_in_flight
+    from socialsim.engines.baskets import most_in_flight
     from socialsim.judging import JudgingConfig
     from socialsim.schema import Role
 

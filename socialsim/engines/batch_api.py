@@ -137,8 +137,8 @@ class BatchAPI:
             content = await self._patiently(lambda file=file: self._client.files.content(file))  # type: ignore[misc]
             # Lines end at b"\n" alone: an answer may hold U+2028.
             for line in content.content.split(b"\n") if content else ():
-                if line.strip():
-                    lines[orjson.loads(line)["custom_id"]] = line
+                if request := _request_of(line):
+                    lines[request] = line
         problem = "; ".join(error.message or error.code or "" for error in errors[:2])
         return Ended(batch.status, problem, any(error.code == _FULL for error in errors), lines)
 
@@ -185,6 +185,14 @@ def _speaking() -> Iterator[None]:
         raise refusal(error.status_code, error.response.content, error.response.headers.get("Retry-After")) from error
     except openai.APIError as error:
         raise TransportError(f"{type(error).__name__}: {error.__cause__ or error}") from error
+
+
+def _request_of(line: bytes) -> str:
+    """The id of a result line's request; empty where the line is none."""
+    try:
+        return str(orjson.loads(line)["custom_id"])
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        return ""
 
 
 def completion(line: bytes | None) -> dict[str, Any]:

@@ -80,6 +80,10 @@ class Book:
         """Baskets of which nothing says whether they became batches."""
         return (sent for sent in list(self._open.values()) if sent.server == self._server)
 
+    def request(self, body: bytes) -> str:
+        """A request by what it says and whom it asks."""
+        return hashlib.blake2b(self._server.encode() + b"\n" + body, digest_size=12).hexdigest()
+
     def claim(self, request: str) -> Line | None:
         """Where a request lies that an earlier session submitted; each of its lines is given once.
 
@@ -114,11 +118,6 @@ class Book:
 
     def __exit__(self, *_: object) -> None:
         self._journal.close()
-
-
-def request_id(server: str, body: bytes) -> str:
-    """A request by what it says and whom it asks."""
-    return hashlib.blake2b(server.encode() + b"\n" + body, digest_size=12).hexdigest()
 
 
 def _request_of(line: str) -> str:
