@@ -6,6 +6,7 @@ becomes a number. An LM's scores are no human ratings: `calibration_note` says w
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Sequence
 from hashlib import sha256
 from statistics import fmean, stdev, variance
@@ -140,29 +141,37 @@ class RubricJudge(dspy.Module):
     Args:
         leaf: the leaf program, compiled or not.
         tries: answers asked for at most before a judgement is given up.
+        together: ask for all judgements at once, instead of one after another, so that a prompt cache serves all but
+            the first.
     """
 
-    def __init__(self, leaf: RubricLeaf | None = None, tries: int = 3) -> None:
+    def __init__(self, leaf: RubricLeaf | None = None, tries: int = 3, together: bool = False) -> None:
         super().__init__()
         self.leaf = leaf or RubricLeaf()
         self.tries = tries
+        self.together = together
 
     async def aforward(self, dialogue: Dialogue, k: int = 1) -> Judged:
-        """Judge each dimension ``k`` times, one call after another, so that a prompt cache serves all but the first.
+        """Judge each dimension ``k`` times.
 
         Raises:
             RoleError: if the judge LM did not answer.
         """
-        scores: list[Score] = []
-        errors: list[Malformed] = []
         retries: list[str] = []
-        for dimension in Dimension:
-            for sample in range(1, k + 1):
-                try:
-                    scores.append(await self._score(dialogue, dimension, sample, retries))
-                except Exhausted as error:
-                    errors.append(Malformed(dimension=dimension, sample=sample, reasons=error.reasons))
-        return Judged(tuple(scores), tuple(errors), len(retries))
+
+        async def judged(dimension: Dimension, sample: int) -> Score | Malformed:
+            try:
+                return await self._score(dialogue, dimension, sample, retries)
+            except Exhausted as error:
+                return Malformed(dimension=dimension, sample=sample, reasons=error.reasons)
+
+        wanted = [(dimension, sample) for dimension in Dimension for sample in range(1, k + 1)]
+        if self.together:
+            made = await asyncio.gather(*(judged(*one) for one in wanted))
+        else:
+            made = [await judged(*one) for one in wanted]
+        scores = tuple(one for one in made if isinstance(one, Score))
+        return Judged(scores, tuple(one for one in made if isinstance(one, Malformed)), len(retries))
 
     async def _score(self, dialogue: Dialogue, dimension: Dimension, sample: int, retries: list[str]) -> Score:
         choices = quotable(dialogue)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 
 import dspy
@@ -41,7 +42,7 @@ class PersonaWriter(dspy.Module):
 
     def _typed(self, topic: str) -> type[dspy.Signature]:
         # Instructions may have been optimised; only the answer's type follows the topic.
-        return self.write.signature.with_updated_fields("answer", type_=self.answer_type(topic))
+        return _answering(self.write.signature, self.answer_type(topic))
 
     def forward(self, **inputs: Any) -> dspy.Prediction:
         """Fill in the profile of one post."""
@@ -53,6 +54,12 @@ class PersonaWriter(dspy.Module):
 
     def _shown(self, inputs: dict[str, Any]) -> list[Any]:
         return nearest(self.write.demos, inputs, self.nearest)
+
+
+@lru_cache(maxsize=64)
+def _answering(signature: type[dspy.Signature], answer: type[BaseModel]) -> type[dspy.Signature]:
+    # Kept: a signature is a class, which takes a hundred times the memory of a prompt.
+    return signature.with_updated_fields("answer", type_=answer)
 
 
 class PersonaRealism(dspy.Module):

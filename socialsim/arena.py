@@ -21,8 +21,8 @@ from socialsim.arenafolder import ArenaConfig, ArenaFolder, ArenaSettings, dialo
 from socialsim.arenasteps import Comparison, Referee, Talker
 from socialsim.doctor import bind_lm
 from socialsim.errors import InputError, UsageError
-from socialsim.lms import price
 from socialsim.meter import Meter, State
+from socialsim.prices import price
 from socialsim.schema import Dialogue, Persona, Rejection, Role
 
 T = TypeVar("T")

@@ -15,7 +15,8 @@ from rich.table import Table
 
 from socialsim.errors import LMSpecError
 from socialsim.lm_errors import explain_lm_error, reason, redact
-from socialsim.lms import FORMS, LMSpec, build_lm, ollama_host, price
+from socialsim.lms import FORMS, LMSpec, build_batch_lm, build_lm, ollama_host
+from socialsim.prices import price
 from socialsim.schema import Role
 
 if TYPE_CHECKING:
@@ -91,13 +92,20 @@ def _ask(lm: dspy.LM) -> bool:
         return False
 
 
-def bind_lm(role: Role, spec: LMSpec) -> dspy.LM:
+def bind_lm(role: Role, spec: LMSpec, batch: bool = False) -> dspy.LM:
     """The LM of a role, its server seen to be up.
+
+    Args:
+        role: for the message, should it not be to be had.
+        spec: the LM.
+        batch: let its requests go through the provider's Batch API.
 
     Raises:
         LMSpecError: naming the role, if it cannot be used.
     """
     try:
+        if batch:
+            return build_batch_lm(spec)
         check_server(spec)
         return build_lm(spec)
     except LMSpecError as error:

@@ -11,10 +11,10 @@ from programs.onepass import OnePass
 from programs.simulate import Simulate
 from socialsim.adapter import CompactAdapter
 from socialsim.journal import read_records
-from socialsim.lms import price
 from socialsim.loading import Programs
+from socialsim.prices import price
 from socialsim.run import Item
-from socialsim.runconfig import Mode, RunConfig, Stage, programs_for, roles_needed
+from socialsim.runconfig import Mode, RunConfig, Stage, by_batch, programs_for, roles_needed
 from socialsim.runfolder import FILES
 from socialsim.schema import Rejection, Role
 from socialsim.taxonomy import MEAN_UTTERANCES
@@ -58,7 +58,7 @@ def estimate(config: RunConfig, items: int) -> list[Estimate]:
     rows, programs = [], programs_for(config)
     for role in roles_needed(config):
         calls, prompt, completion = _per_item(config, programs, role)
-        known = price(config.lms[role])
+        known = price(config.lms[role], by_batch(config, role))
         cost = known.of(prompt * items, completion * items) if known else None
         spec = config.lms[role].text
         rows.append(Estimate(role, spec, calls * items, prompt * items, completion * items, cost))

@@ -10,7 +10,8 @@ import asyncio
 import os
 import re
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,12 +31,15 @@ from metrics.rubric import (
 from socialsim.adapter import CompactAdapter
 from socialsim.ask import RoleError
 from socialsim.doctor import bind_lm
+from socialsim.engines.batch_book import NAME
+from socialsim.engines.batch_lm import BatchLM
 from socialsim.errors import InputError, LMError, OutputError
 from socialsim.journal import Journal, RunLock
 from socialsim.lm_errors import explain_lm_error
-from socialsim.lms import LMSpec, price
+from socialsim.lms import LMSpec
 from socialsim.loading import program_hash
 from socialsim.meter import Meter, State
+from socialsim.prices import price
 from socialsim.schema import Dialogue, Role
 
 
@@ -51,6 +55,7 @@ class JudgingConfig:
         tries: answers asked for at most for one judgement.
         out: folder for the verdicts instead.
         program: a compiled judge (DSPy state), None for the judge as written.
+        batch: let the judge's requests go through its provider's Batch API.
     """
 
     corpus: Path
@@ -60,6 +65,7 @@ class JudgingConfig:
     tries: int = 3
     out: Path | None = None
     program: Path | None = None
+    batch: bool = False
 
 
 class Judging:
@@ -70,6 +76,7 @@ class Judging:
         on_change: called with the state whenever a dialogue is judged, and about once a second.
 
     Attributes:
+        lm: the judge.
         program: hash of the judge's instructions and demonstrations.
         calibrated: whether this judge is calibrated against people.
         alike: whether samples will be alike, since the LM is at temperature 0.
@@ -83,13 +90,13 @@ class Judging:
         self.config = config
         self.on_change = on_change
         leaf = _leaf(config.program)
-        self._judge = RubricJudge(leaf, config.tries)
-        self._lm = bind_lm(Role.JUDGE, config.lm)
+        self._judge = RubricJudge(leaf, config.tries, together=config.batch)
+        self.lm = bind_lm(Role.JUDGE, config.lm, config.batch)
         self.program = program_hash(leaf)
         self.calibrated = is_calibrated(config.lm.text, self.program)
-        self.alike = self._lm.kwargs.get("temperature") == 0
+        self.alike = self.lm.kwargs.get("temperature") == 0
         self.file = verdict_file(config, self.program)
-        self.state = State(Meter({self._lm.model: price(config.lm)}))
+        self.state = State(Meter({self.lm.model: price(config.lm, config.batch)}))
 
     def execute(self, dialogues: Iterable[Dialogue]) -> list[RubricVerdict]:
         """Judge what is not judged yet.
@@ -128,9 +135,8 @@ class Judging:
     async def _judge_all(self, left: Sequence[Dialogue], journal: Journal[RubricVerdict]) -> None:
         ticker = asyncio.create_task(self._tick())
         running: set[asyncio.Task[None]] = set()
-        lms = {Role.JUDGE: self._lm}
         try:
-            with dspy.context(lms=lms, adapter=CompactAdapter(), disable_history=True, max_trace_size=0):
+            async with self._bound():
                 for dialogue in left:
                     running.add(asyncio.create_task(self._judge_one(dialogue, journal)))
                     while len(running) >= self.config.concurrency:
@@ -142,8 +148,22 @@ class Judging:
                 task.cancel()
             await asyncio.gather(ticker, *running, return_exceptions=True)
 
+    @asynccontextmanager
+    async def _bound(self) -> AsyncIterator[None]:
+        """The judge and its adapter for a with block."""
+        lms = {Role.JUDGE: self.lm}
+        async with AsyncExitStack() as opened:
+            if isinstance(self.lm, BatchLM):
+                file = self.file.with_suffix(f".{NAME}")
+                await opened.enter_async_context(self.lm.batches.opened(file))
+            opened.enter_context(
+                dspy.context(lms=lms, adapter=CompactAdapter(), disable_history=True, max_trace_size=0)
+            )
+            yield
+
     async def _tick(self) -> None:
         while True:
+            self.state.note = self.lm.news if isinstance(self.lm, BatchLM) else ""
             self.on_change(self.state)
             await asyncio.sleep(1)
 

@@ -22,6 +22,8 @@ from socialsim.lm_errors import HTTP_KEY, carries_key, reason, redact
 if TYPE_CHECKING:
     import dspy
 
+    from socialsim.engines.batch_lm import BatchLM
+
 DEFAULT_SPEC: Final = "embedded"
 PLAIN: Final = "embedded:base"
 
@@ -64,6 +66,7 @@ _STUDENT: Final = "student:"
 _REMOTE_DEFAULTS: Final[dict[str, float]] = {"temperature": 0.8, "max_tokens": 8000}
 # OpenAI's reasoning models take no temperature and want room to think.
 _REASONING_DEFAULTS: Final[dict[str, float]] = {"max_tokens": 16000}
+_OPENAI: Final = "https://api.openai.com/v1"
 _BUNDLED_POOL: Final = 100  # connections of DSPy's own client; a request beyond them would wait in it unseen
 _COMMON: Final = frozenset({"temperature", "top_p", "max_tokens", "timeout", "retries"})
 _LOADING: Final = frozenset({"slots", "context", "threads", "servers"})
@@ -303,6 +306,33 @@ def _routed(spec: LMSpec) -> dspy.LM:
     return _suited(spec, make)
 
 
+def build_batch_lm(spec: LMSpec) -> BatchLM:
+    """Make the LM of a spec whose requests go through its provider's Batch API.
+
+    Raises:
+        LMSpecError: if the provider is not known to have one, or the key is missing.
+    """
+    from socialsim.engines.batch_lm import BatchLM
+    from socialsim.engines.chat import ChatServer
+
+    provider, _, model = spec.model.partition("/")
+    if spec.model.startswith(("http://", "https://")):
+        base, _, model = spec.model.partition("#")
+        provider, key = "http", os.environ.get(HTTP_KEY) or "none"
+    elif provider == "openai":
+        base, key = os.environ.get("OPENAI_BASE_URL") or _OPENAI, os.environ.get("OPENAI_API_KEY", "")
+    else:
+        raise LMSpecError(f"{spec.text} has no Batch API; --batch takes openai/MODEL or http://HOST:PORT/v1#MODEL")
+    if not key:
+        raise LMSpecError(f"{spec.text}: --batch needs OPENAI_API_KEY in the environment")
+
+    def make(settings: dict[str, Any]) -> dspy.LM:
+        server = ChatServer(base.rstrip("/"), model, key, settings.pop("timeout"))
+        return BatchLM(f"{provider}/{model}", server, settings.pop("retries"), **settings)
+
+    return _suited(spec, make)
+
+
 def _suited(spec: LMSpec, make: Callable[[dict[str, Any]], dspy.LM]) -> dspy.LM:
     """An LM with the defaults of its kind: DSPy knows which models reason, and refuses the usual ones for them."""
     from dspy.utils.exceptions import LMConfigurationError
@@ -336,32 +366,3 @@ def ollama_host() -> str:
     if "://" in host:
         return host
     return f"http://{host}" if re.search(r":\d+$", host) else f"http://{host}:11434"
-
-
-class Price(NamedTuple):
-    """USD a token; ``cached`` is what a cached prompt token costs."""
-
-    prompt: float
-    completion: float
-    cached: float
-
-    def of(self, prompt_tokens: int, completion_tokens: int, cached_tokens: int = 0) -> float:
-        """Cost in USD of a number of tokens (cached ones are part of the prompt's)."""
-        read = (prompt_tokens - cached_tokens) * self.prompt + cached_tokens * self.cached
-        return read + completion_tokens * self.completion
-
-
-def price(spec: LMSpec) -> Price | None:
-    """The LM's price from DSPy's bundled list; zero in process and on own servers, None if unknown."""
-    if spec.in_process or spec.model.startswith(("http://", "https://", "ollama/")):
-        return Price(0.0, 0.0, 0.0)
-    os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
-    from dspy.clients.model_metadata import model_info, rate
-
-    provider, _, model = spec.model.partition("/")
-    info = model_info(provider, model)
-    prompt, completion = rate(info, "input_cost_per_token"), rate(info, "output_cost_per_token")
-    if prompt is None or completion is None:
-        return None
-    cached = rate(info, "cache_read_input_token_cost")
-    return Price(prompt, completion, prompt if cached is None else cached)

@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from socialsim.lms import Price
+from socialsim.prices import Price
 from socialsim.schema import Usage
 
 
@@ -83,6 +83,7 @@ class State:
         done: those that are made, earlier sessions' included.
         failed: items set aside or given up in this session.
         started: when, by the monotonic clock.
+        note: what else there is to tell.
     """
 
     meter: Meter
@@ -90,6 +91,7 @@ class State:
     done: int = 0
     failed: int = 0
     started: float = field(default_factory=time.monotonic)
+    note: str = ""
 
     @property
     def seconds(self) -> float:

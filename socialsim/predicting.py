@@ -26,9 +26,10 @@ from socialsim.ask import Exhausted, RoleError, ask, ask_until
 from socialsim.doctor import bind_lm
 from socialsim.errors import LMError, LMSpecError
 from socialsim.lm_errors import explain_lm_error, reason
-from socialsim.lms import LMSpec, Price, price
+from socialsim.lms import LMSpec
 from socialsim.loading import load_programs
 from socialsim.meter import Meter
+from socialsim.prices import Price, price
 from socialsim.render import transcript
 from socialsim.schema import Dialogue, Node, Role, Turn, Usage
 

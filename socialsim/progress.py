@@ -20,7 +20,8 @@ def details(state: State) -> str:
     rate = meter.calls / state.seconds if state.seconds > 0 else 0.0
     tokens = meter.prompt_tokens + meter.completion_tokens
     cost = "cost unknown" if meter.cost is None else f"${meter.cost:.2f}"
-    return f"{state.failed} rejected · {rate:.1f} calls/s · {tokens:,} tokens · {cost}"
+    note = f" · {state.note}" if state.note else ""
+    return f"{state.failed} rejected · {rate:.1f} calls/s · {tokens:,} tokens · {cost}{note}"
 
 
 @contextmanager

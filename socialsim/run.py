@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import time
 from collections import deque
 from collections.abc import Callable, Container, Iterable, Iterator, Sized
 from contextlib import contextmanager
@@ -23,11 +24,11 @@ from socialsim.kept import forget
 from socialsim.loading import DIALOGUE_LEAVES, INTAKE_LEAVES, PERSONA_LEAVES
 from socialsim.meter import State
 from socialsim.runconfig import RunConfig, Stage, programs_for, roles_needed
-from socialsim.runfolder import Manifest, RunFolder, Settings
+from socialsim.runfolder import Manifest, RunFolder, Settings, read_manifest, refuse_other
 from socialsim.schema import Dialogue, Persona, Post, Rejection, Scenario
 from socialsim.screening import screen_by_rule
 from socialsim.steps import StepName
-from socialsim.worker import Workforce, bound_lms, own_process, run_prices
+from socialsim.worker import Workforce, batch_lms, bound_lms, own_process, run_prices
 from socialsim.writers import dismiss
 
 Item = Post | Scenario | Persona
@@ -50,6 +51,7 @@ class Run:
         workforce: who makes the items; this process, if nobody else.
 
     Attributes:
+        lms: the LM of each role that is needed.
         stopped: why the session ended before all items were made, if it did.
 
     Raises:
@@ -65,9 +67,9 @@ class Run:
         self.config = config
         self.on_change = on_change
         self.programs = programs_for(config)
-        lms = bound_lms(config)
-        self._workforce = workforce or own_process(lms)
-        self.state = State(run_prices(config, lms))
+        self.lms = bound_lms(config)
+        self._workforce = workforce or own_process(self.lms)
+        self.state = State(run_prices(config, self.lms))
         config.budget.check_prices(self.state.meter)
         self.stopped: BudgetError | None = None
         self._posts: deque[Post] = deque()
@@ -93,6 +95,15 @@ class Run:
             programs={leaf: value for leaf, value in self.programs.hashes.items() if leaf in leaves},
         )
 
+    def check_folder(self) -> None:
+        """Refuse a folder that was made with other settings, before anything else is done.
+
+        Raises:
+            OutputError: naming the setting.
+        """
+        if not self.config.allow_mixed and (before := read_manifest(self.config.out)):
+            refuse_other(self.config.out, before.settings, self.settings())
+
     def execute(self, items: Iterable[Item]) -> Manifest:
         """Do the stages for new items and for what an earlier session left open.
 
@@ -104,6 +115,7 @@ class Run:
             SocialSimError: in one line, where the input, the folder or an LM fails; nothing is lost.
         """
         config, given = self.config, list(items)
+        self.state.started = time.monotonic()  # another session may have come between
         with RunFolder(config.out, self.settings(), config.inputs, config.allow_mixed) as folder:
             self.folder = folder
             dismiss(config.out)
@@ -214,6 +226,7 @@ class Run:
         if limit is not None:
             posts = min(posts, max(limit - len(self.folder.scenarios), 0))
         self.state.total = self._carried + posts
+        self.state.note = "; ".join(filter(None, (lm.news for lm in batch_lms(self.lms))))
         self.on_change(self.state)
 
     async def _tick(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 
@@ -43,6 +43,7 @@ class RunConfig:
         states: compiled states named by the user; they win over those that are found.
         uncompiled: use no compiled state.
         budget: what the run may take in all its sessions.
+        batch: let what screens, translates and writes personas go through its provider's Batch API.
     """
 
     out: Path
@@ -61,6 +62,7 @@ class RunConfig:
     allow_mixed: bool = False
     inputs: tuple[str, ...] = ()
     budget: Budget = field(default_factory=Budget)
+    batch: bool = False
 
 
 def programs_for(config: RunConfig) -> Programs:
@@ -69,6 +71,27 @@ def programs_for(config: RunConfig) -> Programs:
     needed = {role: config.lms[role] for role in roles_needed(config)}
     states = compiled_states(needed, config.simulation, config.states, config.uncompiled)
     return load_programs(onepass, config.simulation, config.lm_screening, config.demonstrations, config.seed, states)
+
+
+def by_batch(config: RunConfig, role: Role) -> bool:
+    """Whether a role's requests go through a Batch API: a dialogue's cannot, each waits for the one before."""
+    return config.batch and role is Role.PERSONA
+
+
+def sessions(config: RunConfig) -> tuple[RunConfig, ...]:
+    """What is done one after the other: with ``batch``, dialogues follow when all personas are there.
+
+    Until then all items are under way together, so that batches are few and large.
+    """
+    from socialsim.engines.baskets import most_in_flight
+
+    first = tuple(stage for stage in config.stages if stage is not Stage.DIALOGUES)
+    if not config.batch or not first:
+        return (replace(config, batch=False),)
+    together = replace(config, stages=first, concurrency=most_in_flight())
+    if first == config.stages:
+        return (together,)
+    return together, replace(config, stages=(Stage.DIALOGUES,), batch=False)
 
 
 def roles_needed(config: RunConfig) -> tuple[Role, ...]:

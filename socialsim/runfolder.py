@@ -75,7 +75,7 @@ class RunFolder:
             opened.enter_context(RunLock(path))
             before = read_manifest(path)
             if before and not allow_mixed:
-                _refuse_other(path, before.settings, settings)
+                refuse_other(path, before.settings, settings)
             self.scenarios = opened.enter_context(Journal(path / "scenarios.jsonl", Scenario))
             self.personas = opened.enter_context(Journal(path / "personas.jsonl", Persona))
             self.dialogues = opened.enter_context(Journal(path / "dialogues.jsonl", Dialogue))
@@ -150,7 +150,12 @@ FILES: dict[str, type[Scenario] | type[Persona] | type[Dialogue] | type[Rejectio
 }
 
 
-def _refuse_other(path: Path, before: Settings, now: Settings) -> None:
+def refuse_other(path: Path, before: Settings, now: Settings) -> None:
+    """Refuse to go on with a run under settings that make other items.
+
+    Raises:
+        OutputError: naming the first setting that differs.
+    """
     for name in Settings.model_fields:
         for what, old, new in _both(name, getattr(before, name), getattr(now, name)):
             if old != new:

@@ -26,9 +26,10 @@ from socialsim.errors import LMError
 from socialsim.journal import Journal
 from socialsim.labels import LabelledItem
 from socialsim.lm_errors import explain_lm_error
-from socialsim.lms import LMSpec, price
+from socialsim.lms import LMSpec
 from socialsim.loading import program_hash
 from socialsim.meter import Meter, State
+from socialsim.prices import price
 from socialsim.schema import Dialogue, Record, Role
 
 

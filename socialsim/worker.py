@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 from typing import Protocol
 
 import dspy
@@ -11,9 +11,12 @@ import dspy
 from socialsim.adapter import CompactAdapter
 from socialsim.ask import role_adapter
 from socialsim.doctor import bind_lm
-from socialsim.lms import LMSpec, price
+from socialsim.engines.batch_book import NAME
+from socialsim.engines.batch_lm import BatchLM
+from socialsim.lms import LMSpec
 from socialsim.meter import Meter
-from socialsim.runconfig import RunConfig, programs_for, roles_needed
+from socialsim.prices import price
+from socialsim.runconfig import RunConfig, by_batch, programs_for, roles_needed
 from socialsim.schema import Dialogue, Persona, Post, Rejection, Role, Scenario
 from socialsim.steps import Steps
 from socialsim.student_adapter import StudentAdapter
@@ -37,18 +40,24 @@ def bound_lms(config: RunConfig) -> dict[Role, dspy.LM]:
     Raises:
         LMSpecError: if one cannot be had, or a student cannot write the reasoning asked for.
     """
-    built: dict[LMSpec, dspy.LM] = {}
+    built: dict[tuple[LMSpec, bool], dspy.LM] = {}
+    lms: dict[Role, dspy.LM] = {}
     for role in roles_needed(config):
-        spec = config.lms[role]
-        built[spec] = built.get(spec) or bind_lm(role, spec)
-        if role is Role.SUPPORTER and isinstance(own := role_adapter(built[spec]), StudentAdapter):
+        spec, batch = config.lms[role], by_batch(config, role)
+        built[spec, batch] = lms[role] = built.get((spec, batch)) or bind_lm(role, spec, batch)
+        if role is Role.SUPPORTER and isinstance(own := role_adapter(lms[role]), StudentAdapter):
             own.check_nodes(config.simulation.nodes)
-    return {role: built[config.lms[role]] for role in roles_needed(config)}
+    return lms
+
+
+def batch_lms(lms: Mapping[Role, dspy.LM]) -> list[BatchLM]:
+    """Those whose requests go through a Batch API."""
+    return [lm for lm in lms.values() if isinstance(lm, BatchLM)]
 
 
 def run_prices(config: RunConfig, lms: dict[Role, dspy.LM]) -> Meter:
     """A meter that knows the price of each LM of a run."""
-    return Meter({lm.model: price(config.lms[role]) for role, lm in lms.items()})
+    return Meter({lm.model: price(config.lms[role], by_batch(config, role)) for role, lm in lms.items()})
 
 
 def own_process(lms: dict[Role, dspy.LM]) -> Workforce:
@@ -56,7 +65,10 @@ def own_process(lms: dict[Role, dspy.LM]) -> Workforce:
 
     @asynccontextmanager
     async def working(config: RunConfig, meter: Meter, before_call: Callable[[], None]) -> AsyncIterator[Maker]:
-        with steps_with(lms, config, meter, before_call) as steps:
+        async with AsyncExitStack() as opened:
+            for lm in batch_lms(lms):
+                await opened.enter_async_context(lm.batches.opened(config.out / NAME, before_call))
+            steps = opened.enter_context(steps_with(lms, config, meter, before_call))
             yield steps
 
     return working

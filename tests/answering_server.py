@@ -57,7 +57,7 @@ class AnsweringServer:
 
     def reply(self, body: dict[str, Any]) -> tuple[int, bytes]:
         """Status and body of one answer."""
-        request = _request(body)
+        request = request_of(body)
         with self._lock:
             self._open += 1
             self.peak = max(self.peak, self._open)
@@ -127,7 +127,7 @@ def _streamed(answer: dict[str, Any]) -> bytes:
     return b"".join(b"data: " + json.dumps(chunk).encode() + b"\n\n" for chunk in chunks) + b"data: [DONE]\n\n"
 
 
-def _request(body: dict[str, Any]) -> Request:
+def request_of(body: dict[str, Any]) -> Request:
     """The chat-completions body as the request DSPy made."""
     said = [(message["role"], _text(message["content"])) for message in body["messages"]]
     messages = tuple(

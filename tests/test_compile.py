@@ -19,7 +19,7 @@ from socialsim.compile.demonstrated import PersonaTask, SeekerTask, Sets, Suppor
 from socialsim.compile.metric import Metric
 from socialsim.compile.task import SHOWN
 from socialsim.errors import InputError
-from socialsim.lms import Price
+from socialsim.prices import Price
 from tests.command import Ended, socialsim
 from tests.tutored_server import TutoredServer, copied_line, good, helped, mixed, poor, reflected, tutored_server
 

@@ -12,7 +12,8 @@ import pytest
 from socialsim import weights
 from socialsim.errors import LMSpecError
 from socialsim.lm_errors import reason, redact
-from socialsim.lms import build_lm, ollama_host, parse_spec, price, usual_shots
+from socialsim.lms import build_lm, ollama_host, parse_spec, usual_shots
+from socialsim.prices import price
 
 KEY = "planted-secret-0123456789"
 

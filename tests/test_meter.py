@@ -5,8 +5,8 @@ from typing import Any
 import dspy
 import pytest
 
-from socialsim.lms import Price
 from socialsim.meter import Meter, add_up
+from socialsim.prices import Price
 from socialsim.schema import Usage
 from tests.scripted import scripted_lm
 

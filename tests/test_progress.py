@@ -8,8 +8,8 @@ import re
 import pytest
 from rich.console import Console
 
-from socialsim.lms import Price
 from socialsim.meter import Meter, State
+from socialsim.prices import Price
 from socialsim.progress import details, shown
 
 

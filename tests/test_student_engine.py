@@ -22,7 +22,8 @@ from socialsim.ask import ask, role_adapter
 from socialsim.doctor import probe
 from socialsim.engines.student import AsyncStudentEngine, StudentSettings
 from socialsim.errors import LMSpecError, UsageError
-from socialsim.lms import build_lm, parse_spec, price
+from socialsim.lms import build_lm, parse_spec
+from socialsim.prices import price
 from socialsim.schema import Dialogue, Node, Role, Speaker
 from socialsim.student_adapter import StudentAdapter
 from tests import samples, students

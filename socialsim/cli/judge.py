@@ -42,6 +42,7 @@ def judge(
     concurrency: Flights = None,
     out: Folder = None,
     program: Path | None = None,
+    batch: Annotated[bool, Parameter(negative=())] = False,
     lm: JudgeOptions = LM_DEFAULT,
 ) -> None:
     """Score dialogues by the paper's six quality dimensions with a judge LM, beside the published Table 2.
@@ -65,13 +66,19 @@ def judge(
         Folder for the verdicts. Default: RUN/verdicts, or beside the file.
     program
         A compiled judge (JSON). Default: the judge as written.
+    batch
+        Judge through the provider's Batch API: within a day, for half the price.
     """
+    from socialsim.engines.baskets import most_in_flight
     from socialsim.judging import JudgingConfig
     from socialsim.schema import Role
 
     spec = lm.resolve()[Role.JUDGE]
-    flights = concurrency or (2 if spec.in_process else 16)
-    _execute(JudgingConfig(run, spec, judges, flights, out=out, program=program), list(_first(run, limit)))
+    # A dialogue is six judgements, each asked for ``judges`` times; in a batch all of them wait together.
+    alone = 2 if spec.in_process else 16
+    usual = max(most_in_flight() // (6 * judges), 1) if batch else alone
+    config = JudgingConfig(run, spec, judges, concurrency or usual, out=out, program=program, batch=batch)
+    _execute(config, list(_first(run, limit)))
 
 
 def _first(path: Path, limit: int | None) -> Iterator[Dialogue]:
@@ -111,9 +118,10 @@ def _execute(config: JudgingConfig, dialogues: Sequence[Dialogue]) -> None:
 
 
 def _judged(console: Console, judging: Judging, dialogues: Sequence[Dialogue]) -> list[RubricVerdict]:
+    from socialsim.cli import batches
     from socialsim.progress import shown
 
-    with shown(console, "judged") as update:
+    with batches.named(console, [judging.lm]), shown(console, "judged") as update:
         judging.on_change = update
         return judging.execute(dialogues)
 

@@ -140,6 +140,15 @@ class EngineOptions:
         return None
 
 
+@Parameter(name="*")
+@dataclass(frozen=True)
+class BatchOptions:
+    """What is asked at leisure."""
+
+    batch: Annotated[bool, Parameter(negative=())] = False
+    """Screen, translate and write personas through the provider's Batch API: within a day, for half the price."""
+
+
 @Parameter(name="*", group=POSTS)
 @dataclass(frozen=True)
 class PostOptions:

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from socialsim.cli import batches
 from socialsim.config import variable_name
 from socialsim.estimate import estimate, open_items
 from socialsim.journal import read_records
@@ -16,7 +17,7 @@ from socialsim.loading import PLAYERS, Programs
 from socialsim.progress import shown
 from socialsim.report.funnel import Funnel
 from socialsim.run import Item, Run
-from socialsim.runconfig import Mode, RunConfig, Stage, roles_needed
+from socialsim.runconfig import Mode, RunConfig, Stage, roles_needed, sessions
 from socialsim.runfolder import Manifest
 from socialsim.schema import Post, Rejection, Scenario
 from socialsim.screening import screen_by_rule
@@ -39,11 +40,16 @@ def execute(config: RunConfig, items: Sequence[Item], workforce: Workforce | Non
     # DSPy logs a truncated answer; here it is asked again, and a log line would tear the progress bar.
     logging.getLogger("dspy").setLevel(logging.ERROR)
     try:
-        with shown(console, str(config.stages[-1])) as update:
-            run = Run(config, update, workforce)
-            for name, line in program_lines(run.programs, config):
+        # All that a run needs is there before its first session costs anything.
+        runs = [Run(part, workforce=None if part.batch else workforce) for part in sessions(config)]
+        for run in runs:
+            run.check_folder()
+            for name, line in program_lines(run.programs, run.config):
                 console.print(f"[dim]{name} program:[/] {escape(line)}", soft_wrap=True)
-            manifest = run.execute(items)
+        for run in runs:
+            manifest = _session(console, run, items if run is runs[0] else ())
+            if run.stopped:
+                break
     except KeyboardInterrupt:
         where = escape(str(config.out))
         console.print(f"\nStopped. Nothing is lost: run the same command again to go on in {where}.", soft_wrap=True)
@@ -51,6 +57,12 @@ def execute(config: RunConfig, items: Sequence[Item], workforce: Workforce | Non
     _summary(console, config, manifest)
     if run.stopped:
         raise run.stopped
+
+
+def _session(console: Console, run: Run, items: Sequence[Item]) -> Manifest:
+    with batches.named(console, run.lms.values()), shown(console, str(run.config.stages[-1])) as update:
+        run.on_change = update
+        return run.execute(items)
 
 
 def program_lines(programs: Programs, config: RunConfig) -> list[tuple[str, str]]:

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING
 
 import cyclopts
 
-from socialsim.cli.options import DialogueOptions, EngineOptions, LMOptions, PostOptions, ProgramOptions, WorkOptions
+from socialsim.cli.options import (
+    BatchOptions,
+    DialogueOptions,
+    EngineOptions,
+    LMOptions,
+    PostOptions,
+    ProgramOptions,
+    WorkOptions,
+)
 from socialsim.errors import InputError, OutputError, UsageError
 
 if TYPE_CHECKING:
@@ -17,7 +25,8 @@ if TYPE_CHECKING:
     from socialsim.schema import Node
 
 LM_DEFAULT, WORK_DEFAULT, POST_DEFAULT = LMOptions(), WorkOptions(), PostOptions()
-DIALOGUE_DEFAULT, PROGRAM_DEFAULT, ENGINE_DEFAULT = DialogueOptions(), ProgramOptions(), EngineOptions()
+DIALOGUE_DEFAULT, PROGRAM_DEFAULT, BATCH_DEFAULT = DialogueOptions(), ProgramOptions(), BatchOptions()
+ENGINE_DEFAULT = EngineOptions()
 
 
 def register(app: cyclopts.App) -> None:
@@ -33,6 +42,7 @@ def run(
     posts: PostOptions = POST_DEFAULT,
     dialogues: DialogueOptions = DIALOGUE_DEFAULT,
     programs: ProgramOptions = PROGRAM_DEFAULT,
+    batch: BatchOptions = BATCH_DEFAULT,
     lms: LMOptions = LM_DEFAULT,
     engine: EngineOptions = ENGINE_DEFAULT,
 ) -> None:
@@ -47,13 +57,14 @@ def run(
     """
     from socialsim.runconfig import Stage
 
-    _Job(tuple(Stage), work, lms, engine, posts, dialogues, programs).do(inputs)
+    _Job(tuple(Stage), work, lms, engine, posts, dialogues, programs, batch).do(inputs)
 
 
 def scenarios(
     *inputs: Path,
     work: WorkOptions = WORK_DEFAULT,
     posts: PostOptions = POST_DEFAULT,
+    batch: BatchOptions = BATCH_DEFAULT,
     lms: LMOptions = LM_DEFAULT,
     engine: EngineOptions = ENGINE_DEFAULT,
 ) -> None:
@@ -66,13 +77,14 @@ def scenarios(
     """
     from socialsim.runconfig import Stage
 
-    _Job((Stage.SCENARIOS,), work, lms, engine, posts).do(inputs)
+    _Job((Stage.SCENARIOS,), work, lms, engine, posts, batch=batch).do(inputs)
 
 
 def personas(
     *inputs: Path,
     work: WorkOptions = WORK_DEFAULT,
     programs: ProgramOptions = PROGRAM_DEFAULT,
+    batch: BatchOptions = BATCH_DEFAULT,
     lms: LMOptions = LM_DEFAULT,
     engine: EngineOptions = ENGINE_DEFAULT,
 ) -> None:
@@ -85,7 +97,7 @@ def personas(
     """
     from socialsim.runconfig import Stage
 
-    _Job((Stage.PERSONAS,), work, lms, engine, programs=programs).do(inputs)
+    _Job((Stage.PERSONAS,), work, lms, engine, programs=programs, batch=batch).do(inputs)
 
 
 def simulate(
@@ -120,8 +132,9 @@ class _Job:
         posts: PostOptions = POST_DEFAULT,
         dialogues: DialogueOptions = DIALOGUE_DEFAULT,
         programs: ProgramOptions = PROGRAM_DEFAULT,
+        batch: BatchOptions = BATCH_DEFAULT,
     ) -> None:
-        self.stages, self.work, self.lms, self.engine = stages, work, lms, engine
+        self.stages, self.work, self.lms, self.engine, self.batch = stages, work, lms, engine, batch.batch
         self.posts, self.dialogues, self.programs = posts, dialogues, programs
 
     def do(self, inputs: Sequence[Path]) -> None:
@@ -168,6 +181,7 @@ class _Job:
             states=self.programs.program,
             uncompiled=self.programs.uncompiled,
             allow_mixed=self.work.allow_mixed,
+            batch=self.batch,
             budget=Budget(self.work.max_cost, self.work.max_tokens),
             inputs=tuple(path.name for path in inputs) or self._default_input(),
         )

@@ -19,8 +19,9 @@ from socialsim.compile.task import Task
 from socialsim.doctor import bind_lm
 from socialsim.errors import LMError
 from socialsim.lm_errors import explain_lm_error
-from socialsim.lms import LMSpec, price
+from socialsim.lms import LMSpec
 from socialsim.meter import Meter
+from socialsim.prices import price
 from socialsim.schema import Usage
 
 

@@ -36,8 +36,9 @@ from socialsim.doctor import bind_lm
 from socialsim.errors import LMError, LMSpecError
 from socialsim.journal import RunLock, write_atomically
 from socialsim.lm_errors import explain_lm_error
-from socialsim.lms import LMSpec, price
+from socialsim.lms import LMSpec
 from socialsim.meter import Meter
+from socialsim.prices import price
 from socialsim.runfolder import versions
 from socialsim.schema import Role
 

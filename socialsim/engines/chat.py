@@ -145,17 +145,7 @@ class AsyncChatEngine(_Engine):
         Raises:
             dspy.lm15.LM15Error: also for an answer that was cut off or filtered (its code says which).
         """
-        body = await self._post({"model": self._server.model, "messages": messages, **settings})
-        try:
-            choice = body["choices"][0]
-            text, finish = choice["message"].get("content") or "", choice.get("finish_reason")
-        except (KeyError, IndexError, TypeError, AttributeError):
-            raise _malformed(orjson.dumps(body)) from None
-        if finish == "length":
-            raise _unusable(TRUNCATED, "the answer was cut off at max_tokens")
-        if finish == "content_filter" or choice["message"].get("refusal"):
-            raise _unusable(FILTERED, "the provider's content filter refused to answer")
-        return Answer(text, body.get("usage") or {})
+        return read_answer(await self._post({"model": self._server.model, "messages": messages, **settings}))
 
     async def _post(self, body: dict[str, Any]) -> dict[str, Any]:
         import aiohttp
@@ -170,7 +160,7 @@ class AsyncChatEngine(_Engine):
         except aiohttp.ClientError as error:
             raise TransportError(f"{type(error).__name__}: {error}") from error
         if response.status != 200:
-            raise _refusal(response.status, payload, response.headers.get("Retry-After"))
+            raise refusal(response.status, payload, response.headers.get("Retry-After"))
         try:
             made = orjson.loads(payload)
         except orjson.JSONDecodeError:
@@ -196,7 +186,26 @@ class AsyncChatEngine(_Engine):
             yield session
 
 
-def _refusal(status: int, payload: bytes, retry_after: str | None) -> LM15Error:
+def read_answer(body: dict[str, Any]) -> Answer:
+    """The answer in a chat completion.
+
+    Raises:
+        dspy.lm15.LM15Error: also for one that was cut off or filtered (its code says which).
+    """
+    try:
+        choice = body["choices"][0]
+        text, finish = choice["message"].get("content") or "", choice.get("finish_reason")
+    except (KeyError, IndexError, TypeError, AttributeError):
+        raise _malformed(orjson.dumps(body)) from None
+    if finish == "length":
+        raise _unusable(TRUNCATED, "the answer was cut off at max_tokens")
+    if finish == "content_filter" or choice["message"].get("refusal"):
+        raise _unusable(FILTERED, "the provider's content filter refused to answer")
+    return Answer(text, body.get("usage") or {})
+
+
+def refusal(status: int, payload: bytes, retry_after: str | None = None) -> LM15Error:
+    """The error that fits an HTTP status and the body that came with it."""
     from dspy.lm15 import OpenAIChatLM
 
     error = OpenAIChatLM(api_key="none").normalize_error(status, payload.decode(errors="replace"))
