@@ -14,8 +14,9 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from functools import lru_cache
-from typing import Any, Final, Literal, get_args, get_origin
+from typing import Any, Final, Literal, TypeVar, cast, get_args, get_origin
 
 import dspy
 from dspy.adapters.json_adapter import _get_structured_outputs_response_format
@@ -26,6 +27,13 @@ from pydantic_core import PydanticUndefined
 from socialsim.identity import Same
 
 Schema = dict[str, Any]
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def _remembered(size: int) -> Callable[[F], F]:
+    """``lru_cache`` for functions of a signature: its metaclass hides from mypy that a class can be hashed."""
+    return lambda function: cast(F, lru_cache(maxsize=size)(function))
+
 
 # In a field's ``json_schema_extra``: the instructions explain its values, the prompt need not list them.
 UNLISTED: Final = "unlisted"
@@ -39,7 +47,7 @@ def _is_model(annotation: Any) -> bool:
     return isinstance(annotation, type) and issubclass(annotation, BaseModel)
 
 
-@lru_cache(maxsize=1024)
+@_remembered(1024)
 def _single_model(signature: type[dspy.Signature]) -> tuple[str, type[BaseModel]] | None:
     fields = list(signature.output_fields.items())
     annotation = fields[0][1].annotation
@@ -61,12 +69,12 @@ def _close_objects(schema: Schema) -> Schema:
     return schema
 
 
-@lru_cache(maxsize=1024)
+@_remembered(1024)
 def _input_names(signature: type[dspy.Signature]) -> tuple[str, ...]:
     return tuple(signature.input_fields)
 
 
-@lru_cache(maxsize=1024)
+@_remembered(1024)
 def response_schema(signature: type[dspy.Signature]) -> Schema:
     """The JSON schema of a signature's answer."""
     single = _single_model(signature)
@@ -95,7 +103,7 @@ def _describe(name: str, field: FieldInfo, indent: str = "") -> str:
     return "\n".join(lines)
 
 
-@lru_cache(maxsize=1024)
+@_remembered(1024)
 def _fields_text(signature: type[dspy.Signature]) -> str:
     single = _single_model(signature)
     fields = single[1].model_fields if single else signature.output_fields
@@ -103,9 +111,9 @@ def _fields_text(signature: type[dspy.Signature]) -> str:
     return "Answer with one JSON object with these fields, in this order:\n" + "\n".join(answers)
 
 
-@lru_cache(maxsize=1024)
+@_remembered(1024)
 def _system_text(signature: type[dspy.Signature]) -> str:
-    return f"{signature.instructions}\n\n{_fields_text(signature)}"  # type: ignore[arg-type]
+    return f"{signature.instructions}\n\n{_fields_text(signature)}"
 
 
 class CompactAdapter(dspy.JSONAdapter):
@@ -119,7 +127,7 @@ class CompactAdapter(dspy.JSONAdapter):
             get_origin(field.annotation) is dict for field in signature.output_fields.values()
         )
         if lm.supports_response_schema and not loose:
-            schema = {"name": signature.__name__[:60], "schema": response_schema(signature), "strict": True}  # type: ignore[arg-type]
+            schema = {"name": signature.__name__[:60], "schema": response_schema(signature), "strict": True}
             lm_kwargs["response_format"] = {"type": "json_schema", "json_schema": schema}
         elif "response_format" in lm.supported_params:
             lm_kwargs["response_format"] = {"type": "json_object"}
@@ -135,12 +143,12 @@ class CompactAdapter(dspy.JSONAdapter):
         """Ask and read the answer; where LM and signature allow it, without what DSPy does for others."""
         plainly = getattr(lm, "takes_plainly", None)
         if not (plainly and _single_model(signature)):
-            return await super().acall(lm, lm_kwargs, signature, demos, inputs)  # type: ignore[no-any-return]
+            return await super().acall(lm, lm_kwargs, signature, demos, inputs)
         self._prepare_response_format(lm, lm_kwargs, signature)
         if not plainly(lm_kwargs):
-            return await dspy.ChatAdapter.acall(self, lm, lm_kwargs, signature, demos, inputs)  # type: ignore[no-any-return]
+            return await dspy.ChatAdapter.acall(self, lm, lm_kwargs, signature, demos, inputs)
         text = await lm.answer(self.format(signature, demos, inputs), lm_kwargs)
-        return self._call_postprocess(signature, signature, [text], lm, lm_kwargs)  # type: ignore[no-any-return]
+        return self._call_postprocess(signature, signature, [text], lm, lm_kwargs)
 
     def format_demos(self, signature: type[dspy.Signature], demos: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """The demonstrations' messages; those of a run are the same in every prompt."""
@@ -190,9 +198,9 @@ class CompactAdapter(dspy.JSONAdapter):
         return super().parse(signature, completion)
 
 
-@lru_cache(maxsize=64)
+@_remembered(64)
 def _shown(adapter: CompactAdapter, like: _Likeness, demos: Same[Any]) -> list[dict[str, Any]]:
-    return dspy.JSONAdapter.format_demos(adapter, like.signature, list(demos.items))  # type: ignore[no-any-return]
+    return dspy.JSONAdapter.format_demos(adapter, like.signature, list(demos.items))
 
 
 class _Likeness:
@@ -200,7 +208,7 @@ class _Likeness:
 
     def __init__(self, signature: type[dspy.Signature]) -> None:
         self.signature = signature
-        inputs, outputs = signature.input_fields, signature.output_fields  # type: ignore[var-annotated]
+        inputs, outputs = signature.input_fields, signature.output_fields
         self._key = (tuple(inputs), tuple(outputs), _single_model(signature) is None)
 
     def __hash__(self) -> int:
@@ -210,7 +218,7 @@ class _Likeness:
         return isinstance(other, _Likeness) and self._key == other._key
 
 
-_likeness = lru_cache(maxsize=1024)(_Likeness)
+_likeness = _remembered(1024)(_Likeness)
 
 
 def _outermost_object(completion: str) -> str:
