@@ -11,6 +11,7 @@ import dspy
 from socialsim.adapter import CompactAdapter
 from socialsim.ask import role_adapter
 from socialsim.doctor import bind_lm
+from socialsim.engines.patience import Patience
 from socialsim.lms import LMSpec, price
 from socialsim.meter import Meter
 from socialsim.runconfig import RunConfig, programs_for, roles_needed
@@ -49,6 +50,12 @@ def bound_lms(config: RunConfig) -> dict[Role, dspy.LM]:
 def run_prices(config: RunConfig, lms: dict[Role, dspy.LM]) -> Meter:
     """A meter that knows the price of each LM of a run."""
     return Meter({lm.model: price(config.lms[role]) for role, lm in lms.items()})
+
+
+def endpoints(lms: dict[Role, dspy.LM]) -> tuple[Patience, ...]:
+    """How the LMs' endpoints are asked; what runs in process has none."""
+    found = {id(lm): lm.patience for lm in lms.values() if hasattr(lm, "patience")}
+    return tuple(found.values())
 
 
 def own_process(lms: dict[Role, dspy.LM]) -> Workforce:
