@@ -217,7 +217,7 @@ class _Trial:
         from dspy.utils.exceptions import LMRateLimitError, LMTimeoutError
 
         if isinstance(error, LMTimeoutError):  # nobody was answered in all that time
-            return self._patience._heard and self._patience._answered_at < started
+            return self._patience._heard and self._patience._answered_at <= started
         return isinstance(error, LMRateLimitError) or getattr(error, "status", None) == 503
 
     def _check_patience(self, error: Exception, retry_after: float) -> None:
