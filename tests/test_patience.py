@@ -245,6 +245,21 @@ class TestLimit:
         clock.run(asking_at_once(patience, endpoint, 16, 20))
         assert fallen < patience.limit == 8.0
 
+    @pytest.mark.parametrize(("retry_after", "slower"), [(None, 1), (10.0, 41)])
+    def test_what_costs_a_long_wait_is_risked_less_often(
+        self, clock: VirtualTime, retry_after: float | None, slower: int
+    ) -> None:
+        patience, endpoint = patient(clock), Endpoint(clock, iter([refusal(retry_after) for _ in range(10)]))
+        patience._usual = endpoint.latency
+        clock.run(together(patience, endpoint, 10, until=1.5))
+        patience.limit, patience._lowered = 10.0, clock()
+        patience._answered(clock())
+        assert patience.limit - 10 == pytest.approx(0.1 / slower)
+        clock.sleep(121.0)  # and after a while without a refusal the limit climbs as usual
+        before = patience.limit
+        patience._answered(clock())
+        assert patience.limit - before == pytest.approx(0.1, rel=0.01)
+
     def test_no_more_than_it_says_are_under_way(self, clock: VirtualTime) -> None:
         patience, most = patient(clock, ceiling=5.0), 0
 

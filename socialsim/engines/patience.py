@@ -24,6 +24,7 @@ T = TypeVar("T")
 _LEAST_WAIT: Final = 0.5  # seconds before the second try, at most
 _MOST_WAIT: Final = 30.0
 _BACK_OFF: Final = 0.7  # of the requests under way, when the endpoint refuses for load
+_FORGETS: Final = 120.0  # seconds without a refusal after which the limit climbs at full speed
 _SLOW: Final = 4.0  # times as long as usual is slow
 _LEAST_SLOW: Final = 1.0  # seconds
 _USUAL: Final = 10.0  # seconds of an answer, before the first
@@ -56,6 +57,8 @@ class Patience:
     _answered_at: float = -math.inf  # when anyone was answered last
     _not_before: float = -math.inf  # no request is sent earlier
     _lowered: float = -math.inf  # when the limit fell last
+    _fell_from: float = 0.0
+    _care: float = 1.0  # how much slower than usual it climbs there
     _usual: float = _USUAL
     _slow: int = 0  # of those under way; others need not wait for them
     _waiting: deque[asyncio.Future[None]] = field(default_factory=deque, repr=False)
@@ -142,7 +145,13 @@ class Patience:
     def _answered(self, started: float) -> None:
         self._heard, self._answered_at = True, self.clock()
         self._usual += 0.1 * (self._answered_at - started - self._usual)
-        self.limit = min(self.limit + 1 / self.limit, self.ceiling)
+        self.limit = min(self.limit + self._step() / self.limit, self.ceiling)
+
+    def _step(self) -> float:
+        """How fast the limit climbs: carefully where the endpoint refused last, if a refusal costs a long wait."""
+        if self.limit < self._fell_from - 1:
+            return 1.0
+        return min(1.0, 1 / self._care + (self._answered_at - self._lowered) / _FORGETS)
 
     def _refused(self, started: float, retry_after: float | None) -> None:
         """The endpoint is overloaded: fewer requests, and none before it says so."""
@@ -150,8 +159,9 @@ class Patience:
         if retry_after is not None:
             self._not_before = max(self._not_before, now + min(retry_after, self.patience))
         if started > self._lowered:  # sent after the last fall: news
-            self.limit = max(1.0, _BACK_OFF * min(self.limit, self.under_way))
-            self._lowered = now
+            self._fell_from, self._lowered = min(self.limit, self.under_way), now
+            self._care = 1 + 4 * (retry_after or 0.0) / max(self._usual, 0.001)
+            self.limit = max(1.0, _BACK_OFF * self._fell_from)
 
 
 class _Place:
