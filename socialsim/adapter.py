@@ -228,17 +228,19 @@ def _is_cut_off(text: str) -> bool:
     """Whether JSON ends within a value: mended, it would pass for a shorter answer. A last brace may be missing."""
     opened: list[str] = []
     in_string = escaped = False
+    last = ""
     for character in text:
         if in_string:
             in_string, escaped = escaped or character != '"', character == "\\" and not escaped
         elif character in "{[":
             opened.append(character)
         elif character in "}]":
-            if not opened or opened.pop() + character not in ("{}", "[]"):
+            if last == ":" or not opened or opened.pop() + character not in ("{}", "[]"):
                 return True
         else:
             in_string = character == '"'
-    return in_string or len(opened) > 1 or bool(opened and text.rstrip()[-1] not in '"]}')
+        last = last if character.isspace() else character
+    return in_string or len(opened) > 1 or bool(opened and last not in '"]}')
 
 
 def _as_json(value: Any) -> Any:

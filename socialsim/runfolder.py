@@ -124,7 +124,7 @@ def summarise(path: Path, base: Manifest, spent: Usage, seconds: float, unfinish
     counts: Counter[str] = Counter()
     flags: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
-    usages: list[Usage] = []
+    usages = [unfinished]
     for name, model in FILES.items():
         for record in read_records(path / f"{name}.jsonl", model):
             counts[name] += 1
@@ -135,7 +135,7 @@ def summarise(path: Path, base: Manifest, spent: Usage, seconds: float, unfinish
                 usages.append(record.provenance.usage)
             if isinstance(record, Dialogue):
                 flags.update(flag.kind for flag in record.all_flags())
-        usages = [add_up([*usages, unfinished])]
+        usages = [add_up(usages)]
     return base.model_copy(
         update={
             "counts": {name: counts[name] for name in FILES},
