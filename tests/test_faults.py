@@ -9,12 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from dspy.lm15 import Request
 
 from socialsim.errors import LMError
 from socialsim.journal import read_records
 from socialsim.schema import Dialogue, Rejection
+from tests.answering_server import AnsweringServer, answering_server
 from tests.bench.endpoint import Weather, endpoint
-from tests.command import ids
+from tests.command import assert_whole, ids, socialsim
+from tests.scripted import schema_of, user_text, valid_answers
 from tests.simulations import CALLS, assert_none_vanished, simulate
 
 
@@ -146,3 +149,67 @@ def test_what_is_never_whole_is_rejected_with_each_reason(tmp_path: Path, fault:
     assert made.manifest.rejected == {"simulate: invalid": 2}
     assert all(len(one.trace) == 3 and said in one.trace[0] for one in rejections(tmp_path))
     assert made.manifest.usage.calls == 2 * 3  # they are paid for, so they are counted
+
+
+def patient_spec(server: AnsweringServer, settings: str) -> str:
+    return server.spec.replace("retries=0", settings)
+
+
+def test_a_request_that_alone_is_never_answered_is_an_item_rejected_and_the_run_goes_on(tmp_path: Path) -> None:
+    valid = valid_answers()
+
+    def answer(request: Request) -> dict[str, Any]:
+        poisoned = "cat" in user_text(request) and "gender" in schema_of(request)["properties"]
+        return {"error": 500} if poisoned else valid(request)
+
+    with answering_server(answer, delay=0.02) as server:
+        spec = patient_spec(server, "retries=2&patience=1")
+        ended = socialsim("run", "--out", tmp_path, "--lm", spec, "--limit", 12, "--no-screen-by-lm")
+    assert (ended.code, ended.err) == (0, "")
+    assert_whole(tmp_path)
+    [rejected] = [one for one in rejections(tmp_path) if one.stage == "persona"]
+    assert rejected.reason == "unanswered"
+    assert "scripted failure 500" in rejected.detail
+    assert len(ids(tmp_path, "dialogues")) == 11
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "said"),
+    [
+        (429, None, "lower --concurrency or wait, then run again; finished items are kept"),
+        (429, "insufficient_quota", "the account has no credit; top it up and run again, finished items are kept"),
+        (401, None, "the API key is missing or refused"),
+        (500, None, "the server failed; run again later, finished items are kept"),
+    ],
+)
+def test_what_ends_a_run_is_told_in_one_line_and_longer_patience_goes_on_with_it(
+    tmp_path: Path, status: int, code: str | None, said: str
+) -> None:
+    valid, seen = valid_answers(), iter(range(10**9))
+
+    def answer(request: Request) -> dict[str, Any]:
+        return valid(request) if next(seen) < 60 else {"error": status, "code": code}
+
+    with answering_server(answer) as server:
+        command = ("run", "--out", tmp_path, "--limit", 4, "--concurrency", 2, "--no-screen-by-lm", "--lm")
+        problem = socialsim(*command, patient_spec(server, "retries=1&patience=1")).problem
+        assert said in problem
+        assert ids(tmp_path, "rejected") == []
+        server.answer = valid
+        assert socialsim(*command, patient_spec(server, "patience=60")).code == 0
+    assert len(ids(tmp_path, "dialogues")) == 4
+    assert_whole(tmp_path)
+
+
+def test_a_filter_that_answers_with_status_400_rejects_the_item_too(tmp_path: Path) -> None:
+    valid = valid_answers()
+
+    def answer(request: Request) -> dict[str, Any]:
+        is_persona = "gender" in schema_of(request)["properties"]
+        return valid(request) if is_persona else {"error": 400, "code": "content_filter"}
+
+    with answering_server(answer) as server:
+        ended = socialsim("run", "--out", tmp_path, "--lm", server.spec, "--limit", 2, "--no-screen-by-lm")
+    assert ended.code == 0
+    assert [(one.reason, len(one.trace)) for one in rejections(tmp_path)] == [("refused", 5)] * 2
+    assert all("content filter refused the prompt" in one.trace[0] for one in rejections(tmp_path))
