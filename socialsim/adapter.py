@@ -16,10 +16,11 @@ import json
 import re
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any, Final, Literal, TypeVar, cast, get_args, get_origin
+from typing import Any, Final, Literal, Protocol, TypeVar, cast, get_args, get_origin
 
 import dspy
 from dspy.adapters.json_adapter import _get_structured_outputs_response_format
+from dspy.utils.exceptions import AdapterParseError
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
@@ -30,9 +31,17 @@ Schema = dict[str, Any]
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def _remembered(size: int) -> Callable[[F], F]:
+class _Decorator(Protocol):
+    def __call__(self, function: F, /) -> F: ...
+
+
+def _remembered(size: int) -> _Decorator:
     """``lru_cache`` for functions of a signature: its metaclass hides from mypy that a class can be hashed."""
-    return lambda function: cast(F, lru_cache(maxsize=size)(function))
+
+    def remembered(function: F) -> F:
+        return cast(F, lru_cache(maxsize=size)(function))
+
+    return remembered
 
 
 # In a field's ``json_schema_extra``: the instructions explain its values, the prompt need not list them.
@@ -194,8 +203,11 @@ class CompactAdapter(dspy.JSONAdapter):
                 return {single[0]: single[1].model_validate_json(completion)}
             except ValidationError:  # what is around the object, or wrong in it, may be mended
                 pass
-            completion = f'{{"{single[0]}": {_outermost_object(completion)}}}'
-        return super().parse(signature, completion)
+        found = _outermost_object(completion)
+        made: dict[str, Any] = super().parse(signature, f'{{"{single[0]}": {found}}}' if single else completion)
+        if _is_cut_off(found):
+            raise AdapterParseError("JSONAdapter", signature, completion, message="the answer was cut off")
+        return made
 
 
 @_remembered(64)
@@ -233,6 +245,25 @@ def _outermost_object(completion: str) -> str:
         # that one must stay, or a shortened list would pass for a whole one.
         end = completion.rfind("}") + 1
         return completion[start:] if end <= start or '"' in completion[end:] else completion[start:end]
+
+
+def _is_cut_off(text: str) -> bool:
+    """Whether JSON ends within a value: mended, it would pass for a shorter answer. A last brace may be missing."""
+    opened: list[str] = []
+    in_string = escaped = False
+    last = ""
+    for character in text:
+        if in_string:
+            in_string, escaped = escaped or character != '"', character == "\\" and not escaped
+        elif character in "{[":
+            opened.append(character)
+        elif character in "}]":
+            if last == ":" or not opened or opened.pop() + character not in ("{}", "[]"):
+                return True
+        else:
+            in_string = character == '"'
+        last = last if character.isspace() else character
+    return in_string or len(opened) > 1 or bool(opened and last not in '"]}')
 
 
 def _as_json(value: Any) -> Any:

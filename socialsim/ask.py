@@ -17,7 +17,7 @@ import dspy
 from dspy.utils.exceptions import AdapterParseError, LMError
 from pydantic import BaseModel, ValidationError
 
-from socialsim.lm_errors import UNUSABLE
+from socialsim.lm_errors import FILTER_SAYS, FILTERED, UNUSABLE, reason
 from socialsim.schema import Role
 
 T = TypeVar("T")
@@ -111,9 +111,15 @@ async def _asked(role: Role, module: dspy.Module, inputs: dict[str, Any]) -> Any
         except AdapterParseError as error:
             raise BadAnswer(_reason(error)) from error
         except LMError as error:
-            if getattr(error, "provider_code", None) in UNUSABLE:
-                raise BadAnswer(str(error.message)) from error
-            raise RoleError(role, error) from error
+            raise unusable(error) or RoleError(role, error) from error
+
+
+def unusable(error: LMError) -> BadAnswer | None:
+    """An error that is about one answer, as a reason to ask again; None for any other error."""
+    said, code = str(error.message), getattr(error, "provider_code", None)
+    if code == FILTERED and not said.startswith(FILTER_SAYS):  # a provider's own words, with status 400
+        return BadAnswer(f"{FILTER_SAYS} the prompt: {reason(error)}")
+    return BadAnswer(said) if code in UNUSABLE else None
 
 
 def _recalled(module: dspy.Module, inputs: dict[str, Any], kept: Recollection) -> BaseModel:

@@ -43,14 +43,27 @@ class Budget:
             meter: that of this one.
 
         Raises:
-            BudgetError: if a limit is reached.
+            BudgetError: if a limit is reached, or nobody knows whether it is.
         """
-        cost = (earlier.cost or 0.0) + (meter.cost or 0.0)
-        if self.max_cost is not None and cost >= self.max_cost:
-            raise BudgetError(f"--max-cost {self.max_cost:g}: ${cost:.4f} is spent{_GO_ON}")
-        tokens = earlier.prompt_tokens + earlier.completion_tokens + meter.prompt_tokens + meter.completion_tokens
-        if self.max_tokens is not None and tokens >= self.max_tokens:
-            raise BudgetError(f"--max-tokens {self.max_tokens:,}: {tokens:,} tokens are used{_GO_ON}")
+        if self.max_cost is not None:
+            self._check_cost(self.max_cost, earlier.cost, meter.cost)
+        if self.max_tokens is not None:
+            self._check_tokens(self.max_tokens, earlier, meter)
+
+    def _check_cost(self, limit: float, earlier: float | None, now: float | None) -> None:
+        if earlier is None or now is None:
+            when = "earlier sessions" if earlier is None else "this session"
+            raise BudgetError(f"--max-cost: what {when} cost is unknown; limit --max-tokens instead")
+        if earlier + now >= limit:
+            raise BudgetError(f"--max-cost {limit:g}: ${earlier + now:.4f} is spent{_GO_ON}")
+
+    def _check_tokens(self, limit: int, earlier: Usage, meter: Meter) -> None:
+        now = meter.prompt_tokens + meter.completion_tokens
+        if meter.calls and not now:
+            raise BudgetError("--max-tokens: the LM's server does not say how many tokens an answer takes")
+        tokens = earlier.prompt_tokens + earlier.completion_tokens + now
+        if tokens >= limit:
+            raise BudgetError(f"--max-tokens {limit:,}: {tokens:,} tokens are used{_GO_ON}")
 
 
 _GO_ON = "; everything answered is kept, run the same command with a higher limit to go on"

@@ -25,6 +25,11 @@ if TYPE_CHECKING:
 _ROLES: Final = (Role.PERSONA, Role.SEEKER, Role.SUPPORTER)
 
 
+_SETTINGS: Final = (
+    "timeout=SECONDS for one answer (120) · retries=N at least of a request that failed (5) · patience=SECONDS with a "
+    "server that refuses or is gone (180) · temperature, top_p, max_tokens"
+)
+
 # An LM that ignores the schema would have to guess one of these words.
 _WORDS: Final = ("quince", "medlar")
 _SCHEMA: Final[dict[str, Any]] = {
@@ -162,6 +167,7 @@ def show_lms(specs: Mapping[Role, LMSpec], pull: bool = False, check: bool = Tru
     for form in FORMS:
         forms.add_row(escape(form.spec), escape(form.meaning))
     console.print(forms)
+    console.print(_SETTINGS, soft_wrap=True)
     roles = Table("role", "LM", "price, USD per million tokens", "answers", "JSON schema", title="Configured roles")
     found: dict[LMSpec, Health] = {}
     for role in _ROLES:

@@ -15,8 +15,8 @@ from typing import Any, Final
 
 import orjson
 
-from socialsim.journal import Journal
-from socialsim.meter import Meter
+from socialsim.journal import Journal, read_records
+from socialsim.meter import Meter, add_up
 from socialsim.schema import Record, Usage
 
 FOLDER: Final = "unfinished"
@@ -98,6 +98,12 @@ def kept_file(run: Path, step: str, item_id: str) -> Path:
     """Where the answers of an item's step lie while it is unfinished."""
     name = hashlib.blake2b(item_id.encode(), digest_size=12).hexdigest()
     return run / FOLDER / f"{step}-{name}.jsonl"
+
+
+def kept_usage(run: Path) -> Usage:
+    """What the answers that a run keeps for unfinished items took; a killed session told nobody else."""
+    files = sorted((run / FOLDER).glob("*.jsonl"))
+    return add_up([kept.usage for file in files for kept in read_records(file, Kept)])
 
 
 def forget(run: Path, step: str, item_id: str) -> None:

@@ -10,7 +10,10 @@ HTTP_KEY: Final = "SOCIALSIM_API_KEY"
 # Codes of an error that is about one answer, which may be asked for again: not about the server.
 TRUNCATED: Final = "truncated"
 FILTERED: Final = "content_filter"
-UNUSABLE: Final = frozenset({TRUNCATED, FILTERED})
+FILTER_SAYS: Final = "the provider's content filter refused"
+UNUSABLE: Final = {TRUNCATED: "the answer was cut off at max_tokens", FILTERED: f"{FILTER_SAYS} to answer"}
+# Of one that is about one request: it failed again and again while others were answered.
+UNANSWERED: Final = "unanswered"
 
 _KEY = re.compile(r"\b(?:sk-[\w-]{8,}|(?:xai-|hf_|gsk_|AIza)[\w-]{16,})")
 _USER_IN_URL = re.compile(r"(?<=://)[^/#?\s]*@")

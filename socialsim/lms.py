@@ -69,6 +69,8 @@ _REASONING_DEFAULTS: Final[dict[str, float]] = {"max_tokens": 16000}
 _OPENAI: Final = "https://api.openai.com/v1"
 _BUNDLED_POOL: Final = 100  # connections of DSPy's own client; a request beyond them would wait in it unseen
 _COMMON: Final = frozenset({"temperature", "top_p", "max_tokens", "timeout", "retries"})
+_REMOTE: Final = frozenset({"patience"})
+_WAITING: Final = frozenset({"timeout", "retries", "patience"})  # no answer depends on them
 _LOADING: Final = frozenset({"slots", "context", "threads", "servers"})
 _WHOLE: Final = _LOADING | {"max_tokens", "retries", "top_k", "repeat_last_n", "dry_allowed_length"}
 _POSITIVE: Final = frozenset({"max_tokens", "timeout", "slots", "context", "servers"})
@@ -159,7 +161,7 @@ def _options(text: str, query: str, model: str) -> dict[str, float]:
     from socialsim.engines.llamacpp import SAMPLING
 
     own = {"min_p", "slots"} if model.startswith(_STUDENT) else SAMPLING | _LOADING
-    allowed = _COMMON | (own if _is_in_process(model) else frozenset())
+    allowed = _COMMON | (own if _is_in_process(model) else _REMOTE)
     options: dict[str, float] = {}
     for key, value in parse_qsl(query, keep_blank_values=True):
         if key not in allowed:
@@ -178,6 +180,13 @@ def _number(text: str, key: str, value: str) -> float:
     if (number < 0 and key not in _MAY_BE_NEGATIVE) or (number == 0 and key in _POSITIVE):
         raise LMSpecError(f"LM spec {text!r}: {key} must be {'above' if key in _POSITIVE else 'at least'} 0")
     return int(number) if key in _WHOLE else number
+
+
+def without_waiting(text: str) -> str:
+    """A spec without how long to wait, which may change in the middle of a run: what answers depend on."""
+    model, _, query = text.partition("?")
+    settings = "&".join(part for part in query.split("&") if part.partition("=")[0] not in _WAITING)
+    return f"{model}?{settings}" if settings else model
 
 
 def usual_shots(specs: Iterable[LMSpec]) -> int:
@@ -290,7 +299,7 @@ def _served(spec: LMSpec, provider: str, base: str, model: str, key: str) -> dsp
     def make(settings: dict[str, Any]) -> dspy.LM:
         server = ChatServer(base, model, key, settings.pop("timeout"))
         engines = {"engine": ChatEngine(server), "async_engine": AsyncChatEngine(server)}
-        return PatientLM(f"{provider}/{model}", Patience(settings.pop("retries")), **engines, **settings)
+        return PatientLM(f"{provider}/{model}", _patience(settings), **engines, **settings)
 
     return _suited(spec, make)
 
@@ -300,8 +309,7 @@ def _routed(spec: LMSpec) -> dspy.LM:
     from socialsim.engines.patient_lm import PatientLM
 
     def make(settings: dict[str, Any]) -> dspy.LM:
-        patience = Patience(settings.pop("retries"), ceiling=_BUNDLED_POOL)
-        return PatientLM(spec.model, patience, **settings)
+        return PatientLM(spec.model, _patience(settings, ceiling=_BUNDLED_POOL), **settings)
 
     return _suited(spec, make)
 
@@ -328,9 +336,14 @@ def build_batch_lm(spec: LMSpec) -> BatchLM:
 
     def make(settings: dict[str, Any]) -> dspy.LM:
         server = ChatServer(base.rstrip("/"), model, key, settings.pop("timeout"))
+        settings.pop("patience")
         return BatchLM(f"{provider}/{model}", server, settings.pop("retries"), **settings)
 
     return _suited(spec, make)
+
+
+def _patience(settings: dict[str, Any], ceiling: float = Patience.ceiling) -> Patience:
+    return Patience(settings.pop("retries"), settings.pop("patience"), ceiling)
 
 
 def _suited(spec: LMSpec, make: Callable[[dict[str, Any]], dspy.LM]) -> dspy.LM:
@@ -356,6 +369,7 @@ def _settings(spec: LMSpec, defaults: dict[str, float]) -> dict[str, Any]:
         "cache": False,
         "retries": int(options.get("retries", 5)),
         "timeout": options.get("timeout", 120.0),
+        "patience": options.get("patience", 180.0),
         **{key: options[key] for key in ("temperature", "top_p", "max_tokens") if key in options},
     }
 

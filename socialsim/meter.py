@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+from socialsim.engines.patience import Patience
 from socialsim.prices import Price
 from socialsim.schema import Usage
 
@@ -84,6 +85,7 @@ class State:
         failed: items set aside or given up in this session.
         started: when, by the monotonic clock.
         note: what else there is to tell.
+        endpoints: how patiently each endpoint is asked, where that is known.
     """
 
     meter: Meter
@@ -92,6 +94,18 @@ class State:
     failed: int = 0
     started: float = field(default_factory=time.monotonic)
     note: str = ""
+    endpoints: tuple[Patience, ...] = ()
+
+    @property
+    def retried(self) -> int:
+        """Requests sent again because an endpoint refused, failed or was gone."""
+        return sum(endpoint.retried for endpoint in self.endpoints)
+
+    @property
+    def at_once(self) -> int | None:
+        """Requests that may be under way at an endpoint that refused some; None where none did."""
+        lowered = [int(endpoint.limit) for endpoint in self.endpoints if endpoint.limit < endpoint.ceiling]
+        return min(lowered, default=None)
 
     @property
     def seconds(self) -> float:

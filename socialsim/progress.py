@@ -15,13 +15,15 @@ PLAIN_INTERVAL = 10.0  # seconds between plain lines
 
 
 def details(state: State) -> str:
-    """Failures, speed, tokens and cost in one short text."""
+    """Failures, speed, tokens and cost in one short text; what endpoints refuse, if they do."""
     meter = state.meter
     rate = meter.calls / state.seconds if state.seconds > 0 else 0.0
     tokens = meter.prompt_tokens + meter.completion_tokens
     cost = "cost unknown" if meter.cost is None else f"${meter.cost:.2f}"
-    note = f" · {state.note}" if state.note else ""
-    return f"{state.failed} rejected · {rate:.1f} calls/s · {tokens:,} tokens · {cost}{note}"
+    told = f"{state.failed} rejected · {rate:.1f} calls/s · {tokens:,} tokens · {cost}"
+    told += f" · {state.retried:,} retried" if state.retried else ""
+    told += "" if state.at_once is None else f" · {state.at_once:,} at once"
+    return f"{told} · {state.note}" if state.note else told
 
 
 @contextmanager

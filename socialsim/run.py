@@ -20,7 +20,7 @@ from typing import TypeVar
 from socialsim.duplicates import Deduplicator
 from socialsim.errors import BudgetError, InputError
 from socialsim.journal import Journal
-from socialsim.kept import forget
+from socialsim.kept import forget, kept_usage
 from socialsim.loading import DIALOGUE_LEAVES, INTAKE_LEAVES, PERSONA_LEAVES
 from socialsim.meter import State
 from socialsim.runconfig import RunConfig, Stage, programs_for, roles_needed
@@ -28,7 +28,7 @@ from socialsim.runfolder import Manifest, RunFolder, Settings, read_manifest, re
 from socialsim.schema import Dialogue, Persona, Post, Rejection, Scenario
 from socialsim.screening import screen_by_rule
 from socialsim.steps import StepName
-from socialsim.worker import Workforce, batch_lms, bound_lms, own_process, run_prices
+from socialsim.worker import Workforce, batch_lms, bound_lms, endpoints, own_process, run_prices
 from socialsim.writers import dismiss
 
 Item = Post | Scenario | Persona
@@ -69,7 +69,7 @@ class Run:
         self.programs = programs_for(config)
         self.lms = bound_lms(config)
         self._workforce = workforce or own_process(self.lms)
-        self.state = State(run_prices(config, self.lms))
+        self.state = State(run_prices(config, self.lms), endpoints=endpoints(self.lms))
         config.budget.check_prices(self.state.meter)
         self.stopped: BudgetError | None = None
         self._posts: deque[Post] = deque()
@@ -132,7 +132,7 @@ class Run:
 
     def _write_manifest(self) -> Manifest:
         seconds = self.state.seconds
-        return self.folder.write_manifest(self.state.meter.usage(seconds), seconds)
+        return self.folder.write_manifest(self.state.meter.usage(seconds), seconds, kept_usage(self.config.out))
 
     def _earlier(self) -> Iterator[Item]:
         """What earlier sessions took in, of the kind that this one takes in."""

@@ -8,15 +8,18 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from importlib.metadata import version
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
 from pydantic import Field, ValidationError
 
 from socialsim import __version__
 from socialsim.errors import InputError, OutputError
 from socialsim.journal import Journal, RunLock, read_records, write_atomically
+from socialsim.lms import without_waiting
 from socialsim.meter import add_up
 from socialsim.schema import Dialogue, Node, Persona, Record, Rejection, Scenario, Usage
+
+NOTHING: Final = Usage()
 
 
 class Settings(Record):
@@ -89,14 +92,15 @@ class RunFolder:
             wall_seconds=before.wall_seconds if before else 0.0,
         )
 
-    def write_manifest(self, usage: Usage, seconds: float) -> Manifest:
+    def write_manifest(self, usage: Usage, seconds: float, unfinished: Usage = NOTHING) -> Manifest:
         """Count what is in the journals and write it down.
 
         Args:
             usage: what this session spent, unfinished items included.
             seconds: wall time of this session.
+            unfinished: what the answers kept for unfinished items took, in any session.
         """
-        manifest = summarise(self.path, self._base, usage, seconds)
+        manifest = summarise(self.path, self._base, usage, seconds, unfinished)
         write_atomically(self.path / "manifest.json", manifest.model_dump_json(indent=2) + "\n")
         return manifest
 
@@ -107,7 +111,7 @@ class RunFolder:
         self._opened.close()
 
 
-def summarise(path: Path, base: Manifest, spent: Usage, seconds: float) -> Manifest:
+def summarise(path: Path, base: Manifest, spent: Usage, seconds: float, unfinished: Usage = NOTHING) -> Manifest:
     """The manifest of the items that lie in a run's journals.
 
     Args:
@@ -115,11 +119,12 @@ def summarise(path: Path, base: Manifest, spent: Usage, seconds: float) -> Manif
         base: settings and inputs of the run, usage and wall time of its earlier sessions.
         spent: usage of this session; a killed one left none, so that its items' usage is the least there was.
         seconds: wall time of this session.
+        unfinished: what the answers kept for unfinished items took.
     """
     counts: Counter[str] = Counter()
     flags: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
-    usages: list[Usage] = []
+    usages = [unfinished]
     for name, model in FILES.items():
         for record in read_records(path / f"{name}.jsonl", model):
             counts[name] += 1
@@ -158,7 +163,7 @@ def refuse_other(path: Path, before: Settings, now: Settings) -> None:
     """
     for name in Settings.model_fields:
         for what, old, new in _both(name, getattr(before, name), getattr(now, name)):
-            if old != new:
+            if old != new and not (name == "lms" and without_waiting(str(old)) == without_waiting(str(new))):
                 raise OutputError(
                     f"{path} was made with {what} {_short(old)}, not {_short(new)}; "
                     "use the same settings, another --out, or --allow-mixed"

@@ -14,8 +14,8 @@ from dspy.utils.exceptions import ContextWindowExceededError, LMInvalidRequestEr
 from socialsim.ask import Exhausted, RoleError
 from socialsim.errors import LMError
 from socialsim.kept import KeptAnswers, kept_file
-from socialsim.lm_errors import explain_lm_error
-from socialsim.lms import LMSpec
+from socialsim.lm_errors import FILTER_SAYS, UNANSWERED, explain_lm_error
+from socialsim.lms import LMSpec, without_waiting
 from socialsim.loading import Programs
 from socialsim.meter import Meter
 from socialsim.rules import signed, writing
@@ -58,7 +58,7 @@ class Steps:
         self._seed = seed
         self._run = run
         self._before_call = before_call
-        texts = {role: spec.text for role, spec in specs.items()}
+        texts = {role: without_waiting(spec.text) for role, spec in specs.items()}
         self._basis = repr((sorted(texts.items()), sorted(programs.hashes.items()), mode, nodes, seed))
 
     async def scenario(self, post: Post) -> Scenario | Rejection:
@@ -137,7 +137,8 @@ class Steps:
             try:
                 made = await step()
             except Exhausted as error:
-                made = Rejection(id=item_id, stage=name, reason="invalid", detail=str(error), trace=error.reasons)
+                reason = "refused" if str(error).startswith(FILTER_SAYS) else "invalid"
+                made = Rejection(id=item_id, stage=name, reason=reason, detail=str(error), trace=error.reasons)
             except RoleError as error:
                 made = self._refused(name, item_id, error)
         usage = meter.usage(time.monotonic() - started)
@@ -154,6 +155,8 @@ class Steps:
         too_long = isinstance(error.error, ContextWindowExceededError)
         # Before the first answer a refused request means wrong settings, not a bad item.
         refused = isinstance(error.error, LMInvalidRequestError) and self._meter.calls > 0
-        if not (too_long or refused):
+        unanswered = getattr(error.error, "provider_code", None) == UNANSWERED
+        if not (too_long or refused or unanswered):
             raise LMError(line) from error
-        return Rejection(id=item_id, stage=name, reason="too_long_for_lm" if too_long else "refused", detail=line)
+        reason = "too_long_for_lm" if too_long else "refused" if refused else "unanswered"
+        return Rejection(id=item_id, stage=name, reason=reason, detail=line)

@@ -83,7 +83,7 @@ def is_supporter(signature: type[dspy.Signature]) -> bool:
 
 
 def _answer_fields(signature: type[dspy.Signature]) -> dict[str, Any]:
-    fields: dict[str, Any] = response_schema(signature)["properties"]  # type: ignore[arg-type]
+    fields: dict[str, Any] = response_schema(signature)["properties"]
     return fields
 
 

@@ -13,6 +13,7 @@ from socialsim.ask import role_adapter
 from socialsim.doctor import bind_lm
 from socialsim.engines.batch_book import NAME
 from socialsim.engines.batch_lm import BatchLM
+from socialsim.engines.patience import Patience
 from socialsim.lms import LMSpec
 from socialsim.meter import Meter
 from socialsim.prices import price
@@ -58,6 +59,12 @@ def batch_lms(lms: Mapping[Role, dspy.LM]) -> list[BatchLM]:
 def run_prices(config: RunConfig, lms: dict[Role, dspy.LM]) -> Meter:
     """A meter that knows the price of each LM of a run."""
     return Meter({lm.model: price(config.lms[role], by_batch(config, role)) for role, lm in lms.items()})
+
+
+def endpoints(lms: dict[Role, dspy.LM]) -> tuple[Patience, ...]:
+    """How the LMs' endpoints are asked; what runs in process has none."""
+    found = {id(lm): lm.patience for lm in lms.values() if hasattr(lm, "patience")}
+    return tuple(found.values())
 
 
 def own_process(lms: dict[Role, dspy.LM]) -> Workforce:

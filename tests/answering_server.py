@@ -28,7 +28,8 @@ class AnsweringServer:
     """A running server.
 
     Args:
-        answer: the answer to a request; a dict is sent as JSON, ``{"error": 503}`` as that HTTP status.
+        answer: the answer to a request; a dict is sent as JSON, ``{"error": 503}`` as that HTTP status
+            (with a ``code``, if it has one).
         delay: seconds before each answer, so that requests overlap.
     """
 
@@ -67,7 +68,8 @@ class AnsweringServer:
         with self._lock:
             self._open -= 1
         if isinstance(answer, dict) and isinstance(status := answer.get("error"), int):
-            return status, json.dumps({"error": {"message": f"scripted failure {status}"}}).encode()
+            error = {"message": f"scripted failure {status}", "code": answer.get("code")}
+            return status, json.dumps({"error": error}).encode()
         text = answer if isinstance(answer, str) else json.dumps(answer, ensure_ascii=False)
         usage = {"prompt_tokens": 100, "completion_tokens": 10, "total_tokens": 110}
         choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}

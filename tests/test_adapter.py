@@ -258,6 +258,52 @@ async def test_an_object_cut_off_in_a_list_is_told_which_item_is_incomplete() ->
         await ask(Role.SEEKER, dspy.Predict(Play), about="rain")
 
 
+class Said(BaseModel):
+    said: str
+
+
+class Items(BaseModel):
+    place: str
+    items: list[int]
+
+
+class SayOnly(dspy.Signature):
+    """Say one thing."""
+
+    about: str = dspy.InputField()
+    answer: Said = dspy.OutputField()
+
+
+class Enumerate(dspy.Signature):
+    """List numbers."""
+
+    about: str = dspy.InputField()
+    answer: Items = dspy.OutputField()
+
+
+async def asked(signature: type[dspy.Signature], text: str) -> Any:
+    with dspy.context(lm=scripted_lm([text]), adapter=ADAPTER):
+        return await ask(Role.SEEKER, dspy.Predict(signature), about="rain")
+
+
+WHOLE_LINE = '{"said": "I said \\"no\\" {twice}, and left."}'
+WHOLE_LIST = '{"place": "here", "items": [12, 345, 6789]}'
+
+
+@pytest.mark.parametrize(("signature", "whole"), [(SayOnly, WHOLE_LINE), (Enumerate, WHOLE_LIST)])
+@pytest.mark.parametrize("closed_by", ["", "}", "}}", "\n```"])
+async def test_half_an_answer_never_passes_for_a_whole_one(
+    signature: type[dspy.Signature], whole: str, closed_by: str
+) -> None:
+    expected = await asked(signature, whole)
+    for end in range(len(whole)):
+        try:
+            made = await asked(signature, whole[:end] + closed_by)
+        except BadAnswer:
+            continue
+        assert made == expected, whole[:end] + closed_by
+
+
 async def test_the_correction_is_the_last_thing_an_lm_reads() -> None:
     lm = scripted_lm([{"said": "a", "mood": "calm"}])
     with dspy.context(lm=lm, adapter=ADAPTER):

@@ -7,10 +7,14 @@ import subprocess
 import sys
 from typing import Any
 
+import dspy
 import pytest
 
+from socialsim.ask import BadAnswer, RoleError
+from socialsim.ask import ask as ask_role
 from socialsim.lm_errors import explain_lm_error
 from socialsim.lms import build_lm, parse_spec
+from socialsim.schema import Role
 from tests.servers import OllamaServer, OpenAIServer
 
 KEY = "planted-secret-0123456789"
@@ -182,3 +186,19 @@ class TestFailures:
 
             monkeypatch.setattr(server, "reply", reply)
             assert ask(f"{server.url}#m?retries=1") == ["plum"]
+
+
+class TestOfAnAnswer:
+    async def test_a_prompt_that_a_filter_refuses_with_status_400_may_be_asked_again(self) -> None:
+        said = "The response was filtered due to the prompt triggering the content management policy."
+        with OpenAIServer(status=400, code="content_filter", error=said) as server:
+            lm = build_lm(parse_spec(f"{server.url}#m"))
+            with dspy.context(lm=lm), pytest.raises(BadAnswer, match=r"^the provider's content filter refused the pro"):
+                await ask_role(Role.SEEKER, dspy.Predict("question -> answer"), question="why?")
+        assert len(server.requests) == 1  # the same prompt again would be refused again
+
+    async def test_another_status_400_is_about_the_request(self) -> None:
+        with OpenAIServer(status=400) as server:
+            lm = build_lm(parse_spec(f"{server.url}#m"))
+            with dspy.context(lm=lm), pytest.raises(RoleError):
+                await ask_role(Role.SEEKER, dspy.Predict("question -> answer"), question="why?")

@@ -12,7 +12,7 @@ import pytest
 from socialsim import weights
 from socialsim.errors import LMSpecError
 from socialsim.lm_errors import reason, redact
-from socialsim.lms import build_lm, ollama_host, parse_spec, usual_shots
+from socialsim.lms import build_lm, ollama_host, parse_spec, usual_shots, without_waiting
 from socialsim.prices import price
 
 KEY = "planted-secret-0123456789"
@@ -252,3 +252,12 @@ def test_prompts_get_three_examples_one_in_process_none_where_they_were_learnt(
     assert [usual_shots([remote]), usual_shots([plain, remote]), usual_shots([plain, embedded])] == [3, 3, 1]
     monkeypatch.setattr("socialsim.resources.embedded_adapter", lambda: tmp_path)
     assert [usual_shots([embedded]), usual_shots([plain, embedded]), usual_shots([embedded, remote])] == [0, 1, 3]
+
+
+def test_how_long_to_wait_belongs_to_a_remote_spec_and_is_no_part_of_what_it_answers() -> None:
+    lm = build_lm(parse_spec("http://h:1/v1#m?patience=7&retries=2&timeout=3"))
+    assert (lm.patience.patience, lm.patience.retries) == (7, 2)
+    assert without_waiting("http://h:1/v1#m?patience=7&temperature=1&timeout=3") == "http://h:1/v1#m?temperature=1"
+    assert without_waiting("http://h:1/v1#m?retries=0") == without_waiting("http://h:1/v1#m") == "http://h:1/v1#m"
+    with pytest.raises(LMSpecError, match="unknown setting 'patience'"):
+        parse_spec("embedded?patience=7")

@@ -8,6 +8,7 @@ import re
 import pytest
 from rich.console import Console
 
+from socialsim.engines.patience import Patience
 from socialsim.meter import Meter, State
 from socialsim.prices import Price
 from socialsim.progress import details, shown
@@ -68,3 +69,9 @@ def test_a_cost_that_is_not_known_is_not_shown_as_zero() -> None:
     meter = Meter({})
     meter.add_usage("m", {"prompt_tokens": 1})
     assert details(State(meter)).endswith("cost unknown")
+
+
+def test_what_an_endpoint_refuses_is_told() -> None:
+    calm, busy = Patience(), Patience(retried=12, limit=23.8)
+    assert details(State(Meter({}), endpoints=(calm,))).endswith(" · $0.00")
+    assert details(State(Meter({}), endpoints=(calm, busy))).endswith(" · $0.00 · 12 retried · 23 at once")

@@ -18,9 +18,10 @@ from socialsim.chat.pace import pace_of
 from socialsim.doctor import bind_lm
 from socialsim.errors import LMError, SocialSimError
 from socialsim.lm_errors import explain_lm_error
-from socialsim.lms import LMSpec, price, usual_shots
+from socialsim.lms import LMSpec, usual_shots
 from socialsim.loading import compiled_states, load_programs
 from socialsim.meter import Meter
+from socialsim.prices import price
 from socialsim.schema import Node, Role, Turn, Usage
 from socialsim.student_adapter import StudentAdapter
 

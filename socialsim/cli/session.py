@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from rich.console import Console
 from rich.markup import escape
@@ -11,15 +11,17 @@ from rich.table import Table
 
 from socialsim.cli import batches
 from socialsim.config import variable_name
-from socialsim.estimate import estimate, open_items
+from socialsim.estimate import Estimate, estimate, open_items
 from socialsim.journal import read_records
 from socialsim.loading import PLAYERS, Programs
+from socialsim.meter import Meter
+from socialsim.prices import price
 from socialsim.progress import shown
 from socialsim.report.funnel import Funnel
 from socialsim.run import Item, Run
-from socialsim.runconfig import Mode, RunConfig, Stage, roles_needed, sessions
-from socialsim.runfolder import Manifest
-from socialsim.schema import Post, Rejection, Scenario
+from socialsim.runconfig import Mode, RunConfig, Stage, by_batch, roles_needed, sessions
+from socialsim.runfolder import Manifest, read_manifest
+from socialsim.schema import Post, Rejection, Scenario, Usage
 from socialsim.screening import screen_by_rule
 from socialsim.worker import Workforce
 
@@ -117,7 +119,8 @@ def show_estimate(config: RunConfig, items: Sequence[Item]) -> None:
     )
     for column in table.columns[2:]:
         column.justify = "right"
-    for row in estimate(config, count):
+    rows = estimate(config, count)
+    for row in rows:
         cost = "unknown" if row.cost is None else f"${row.cost:,.2f}"
         table.add_row(
             row.role, escape(row.spec), f"{row.calls:,}", f"{row.prompt_tokens:,}", f"{row.completion_tokens:,}", cost
@@ -126,3 +129,25 @@ def show_estimate(config: RunConfig, items: Sequence[Item]) -> None:
     console.print(f"Read {len(items):,} items; {rejected:,} would be rejected by rule.")
     console.print(table)
     console.print("Retries are not counted; cached prompt tokens cost less where the provider bills them so.")
+    for line in _against_budget(config, rows):
+        console.print(line, soft_wrap=True)
+
+
+def _against_budget(config: RunConfig, rows: Sequence[Estimate]) -> Iterator[str]:
+    """The estimate beside what the run may take in all; what earlier sessions took counts."""
+    budget, before = config.budget, read_manifest(config.out)
+    roles = {role: config.lms[role] for role in roles_needed(config)}
+    budget.check_prices(Meter({spec.text: price(spec, by_batch(config, role)) for role, spec in roles.items()}))
+    spent = before.usage if before else Usage()
+    if budget.max_cost is not None:
+        cost = (spent.cost or 0.0) + sum(row.cost or 0.0 for row in rows)
+        yield _verdict(f"--max-cost ${budget.max_cost:,.2f}", f"${cost:,.2f}", cost < budget.max_cost)
+    if budget.max_tokens is not None:
+        tokens = spent.prompt_tokens + spent.completion_tokens
+        tokens += sum(row.prompt_tokens + row.completion_tokens for row in rows)
+        yield _verdict(f"--max-tokens {budget.max_tokens:,}", f"{tokens:,}", tokens < budget.max_tokens)
+
+
+def _verdict(limit: str, estimated: str, enough: bool) -> str:
+    verdict = "enough" if enough else "[yellow]the run would stop before its end[/]"
+    return f"{limit}: estimated {estimated} in all; {verdict}."

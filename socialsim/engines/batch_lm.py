@@ -9,6 +9,7 @@ from dspy.clients.errors import error_boundary
 
 from socialsim.engines.batch import AsyncBatchEngine, NobodyWaits
 from socialsim.engines.chat import ChatServer
+from socialsim.engines.patient_lm import counted
 
 
 class BatchLM(dspy.LM):
@@ -47,6 +48,4 @@ class BatchLM(dspy.LM):
         settings = {key: value for key, value in {**self.kwargs, **options}.items() if value is not None}
         with error_boundary(self.model):
             answer = await self.batches.answer(messages, settings)
-        if tracker := dspy.settings.usage_tracker:
-            tracker.add_usage(self.model, answer.usage)
-        return answer.text
+        return counted(self.model, answer)

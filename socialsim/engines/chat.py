@@ -29,10 +29,11 @@ _CONNECT: Final = 10.0  # seconds
 
 
 class Answer(NamedTuple):
-    """Text and usage (as the server counts it) of one answer."""
+    """Text and usage (as the server counts it) of one answer; ``fault`` is the code of one that cannot be used."""
 
     text: str
     usage: dict[str, Any]
+    fault: str | None = None
 
 
 @dataclass(frozen=True)
@@ -143,7 +144,7 @@ class AsyncChatEngine(_Engine):
             settings: further fields of the request's body.
 
         Raises:
-            dspy.lm15.LM15Error: also for an answer that was cut off or filtered (its code says which).
+            dspy.lm15.LM15Error: the one that fits what went wrong.
         """
         return read_answer(await self._post({"model": self._server.model, "messages": messages, **settings}))
 
@@ -155,6 +156,8 @@ class AsyncChatEngine(_Engine):
         try:
             async with session.post(f"{self._server.base}/chat/completions", data=orjson.dumps(body)) as response:
                 payload = await response.read()
+        except aiohttp.ConnectionTimeoutError:
+            raise TransportError(f"no connection within {_CONNECT:g} s") from None
         except builtins.TimeoutError:
             raise TimeoutError(f"no answer within {self._server.timeout:g} s (read timed out)") from None
         except aiohttp.ClientError as error:
@@ -190,18 +193,16 @@ def read_answer(body: dict[str, Any]) -> Answer:
     """The answer in a chat completion.
 
     Raises:
-        dspy.lm15.LM15Error: also for one that was cut off or filtered (its code says which).
+        dspy.lm15.LM15Error: if it is none.
     """
     try:
         choice = body["choices"][0]
         text, finish = choice["message"].get("content") or "", choice.get("finish_reason")
     except (KeyError, IndexError, TypeError, AttributeError):
         raise _malformed(orjson.dumps(body)) from None
-    if finish == "length":
-        raise _unusable(TRUNCATED, "the answer was cut off at max_tokens")
-    if finish == "content_filter" or choice["message"].get("refusal"):
-        raise _unusable(FILTERED, "the provider's content filter refused to answer")
-    return Answer(text, body.get("usage") or {})
+    refused = finish == "content_filter" or choice["message"].get("refusal")
+    fault = TRUNCATED if finish == "length" else FILTERED if refused else None
+    return Answer(text, body.get("usage") or {}, fault)
 
 
 def refusal(status: int, payload: bytes, retry_after: str | None = None) -> LM15Error:
@@ -232,9 +233,3 @@ def _malformed(payload: bytes) -> LM15Error:
 
     shown = payload[:80].decode(errors="replace")
     return ServerError(f"the server's answer is no chat completion: {shown!r}", status=502)
-
-
-def _unusable(code: str, message: str) -> LM15Error:
-    from dspy.lm15 import ProviderError
-
-    return ProviderError(message, provider_code=code)

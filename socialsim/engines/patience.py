@@ -2,12 +2,14 @@
 
 Additive increase, multiplicative decrease, as in TCP: a refusal for load lowers the number of requests that may
 be under way, at most once for those that were under way together; each answer raises it a little. A
-``Retry-After`` holds back new requests until then. A request waits for its own turn only: a slow one blocks nobody.
+``Retry-After`` holds back new requests until then. A request waits for its own turn only: a slow one blocks nobody,
+since one that takes far longer than usual no longer counts.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 import time
 from collections import deque
@@ -16,10 +18,16 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final, Self, TypeVar
 
+from socialsim.lm_errors import UNANSWERED
+
 T = TypeVar("T")
 _LEAST_WAIT: Final = 0.5  # seconds before the second try, at most
 _MOST_WAIT: Final = 30.0
 _BACK_OFF: Final = 0.7  # of the requests under way, when the endpoint refuses for load
+_FORGETS: Final = 120.0  # seconds without a refusal after which the limit climbs at full speed
+_SLOW: Final = 4.0  # times as long as usual is slow
+_LEAST_SLOW: Final = 1.0  # seconds
+_USUAL: Final = 10.0  # seconds of an answer, before the first
 
 
 @dataclass
@@ -29,11 +37,13 @@ class Patience:
     Attributes:
         retries: how often a request that failed is sent again at least; 0 for never.
         patience: seconds a request goes on being sent again to an endpoint that has answered before, should it
-            refuse or be gone. One that never answered has a wrong address: it gets ``retries`` and no more.
+            refuse or be gone, its turn not counted. One that never answered has a wrong address: it gets
+            ``retries`` and no more.
         ceiling: requests under way at most.
         limit: those that may be under way now.
         retried: how often a request was sent again.
         under_way: requests sent and not answered.
+        clock: seconds, as of ``time.monotonic``.
     """
 
     retries: int = 5
@@ -42,9 +52,15 @@ class Patience:
     limit: float = field(default=0.0)
     retried: int = 0
     under_way: int = 0
+    clock: Callable[[], float] = field(default=time.monotonic, repr=False)
     _heard: bool = False
-    _not_before: float = 0.0  # monotonic; no request is sent earlier
-    _lowered: float = 0.0  # when the limit fell last
+    _answered_at: float = -math.inf  # when anyone was answered last
+    _not_before: float = -math.inf  # no request is sent earlier
+    _lowered: float = -math.inf  # when the limit fell last
+    _fell_from: float = 0.0
+    _care: float = 1.0  # how much slower than usual it climbs there
+    _usual: float = _USUAL
+    _slow: int = 0  # of those under way; others need not wait for them
     _waiting: deque[asyncio.Future[None]] = field(default_factory=deque, repr=False)
     _random: random.Random = field(default_factory=random.Random, repr=False)
 
@@ -64,13 +80,13 @@ class Patience:
         trial = _Trial(self)
         while True:
             async with self._turn():
-                started = time.monotonic()
+                started = self.clock()
                 try:
                     made = await attempt()
                 except Exception as error:
                     wait = trial.wait_after(error, started)
                 else:
-                    self._answered()
+                    self._answered(started)
                     return made
             await asyncio.sleep(wait)
 
@@ -78,56 +94,102 @@ class Patience:
         """The same for a caller's thread, without a limit: as many requests are under way as there are threads."""
         trial = _Trial(self)
         while True:
-            started = time.monotonic()
+            while (wait := self._not_before - self.clock()) > 0:
+                time.sleep(wait)
+            started = self.clock()
             try:
                 made = attempt()
             except Exception as error:
                 time.sleep(trial.wait_after(error, started))
             else:
-                self._answered()
+                self._answered(started)
                 return made
 
     @asynccontextmanager
     async def _turn(self) -> AsyncIterator[None]:
         """A place among the requests under way, first come first served."""
-        if self._waiting or self.under_way >= int(self.limit):
-            turn = asyncio.get_running_loop().create_future()
-            self._waiting.append(turn)
-            try:
-                await turn
-            except asyncio.CancelledError:
-                if turn.done() and not turn.cancelled():  # it had its place already
-                    self._leave()
-                raise
+        if self._waiting or not self._has_room():
+            await self._wait()
         else:
             self.under_way += 1
+        place = _Place(self)
         try:
-            while (wait := self._not_before - time.monotonic()) > 0:
+            while (wait := self._not_before - self.clock()) > 0:
                 await asyncio.sleep(wait)
+            place.count_on(max(_SLOW * self._usual, _LEAST_SLOW))
             yield
         finally:
-            self._leave()
+            place.leave()
 
-    def _leave(self) -> None:
-        self.under_way -= 1
-        while self._waiting and self.under_way < max(int(self.limit), 1):
+    async def _wait(self) -> None:
+        turn = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():  # it had its place already
+                self.under_way -= 1
+                self._admit()
+            raise
+
+    def _has_room(self) -> bool:
+        return self.under_way - self._slow < int(self.limit)
+
+    def _admit(self) -> None:
+        while self._waiting and self._has_room():
             turn = self._waiting.popleft()
             if not turn.done() and not turn.get_loop().is_closed():
                 self.under_way += 1
                 turn.set_result(None)
 
-    def _answered(self) -> None:
-        self._heard = True
-        self.limit = min(self.limit + 1 / max(self.limit, 1.0), self.ceiling)
+    def _answered(self, started: float) -> None:
+        self._heard, self._answered_at = True, self.clock()
+        self._usual += 0.1 * (self._answered_at - started - self._usual)
+        self.limit = min(self.limit + self._step() / self.limit, self.ceiling)
+
+    def _step(self) -> float:
+        """How fast the limit climbs: carefully where the endpoint refused last, if a refusal costs a long wait."""
+        if self.limit < self._fell_from - 1:
+            return 1.0
+        return min(1.0, 1 / self._care + (self._answered_at - self._lowered) / _FORGETS)
 
     def _refused(self, started: float, retry_after: float | None) -> None:
         """The endpoint is overloaded: fewer requests, and none before it says so."""
-        self._heard, now = True, time.monotonic()
+        self._heard, now = True, self.clock()
         if retry_after is not None:
             self._not_before = max(self._not_before, now + min(retry_after, self.patience))
         if started > self._lowered:  # sent after the last fall: news
-            self.limit = max(1.0, _BACK_OFF * min(self.limit, self.under_way))
-            self._lowered = now
+            self._fell_from, self._lowered = min(self.limit, self.under_way), now
+            self._care = 1 + 4 * (retry_after or 0.0) / max(self._usual, 0.001)
+            self.limit = max(1.0, _BACK_OFF * self._fell_from)
+
+
+class _Place:
+    """One of the places under way."""
+
+    def __init__(self, patience: Patience) -> None:
+        self._patience = patience
+        self._slow = False
+        self._timer: asyncio.TimerHandle | None = None
+
+    def count_on(self, seconds: float) -> None:
+        """From then on it is slow, and others need not wait for it."""
+        self._timer = asyncio.get_running_loop().call_later(seconds, self._give_up_place)
+
+    def _give_up_place(self) -> None:
+        # At most as many as the limit: where all are slow, the endpoint is overloaded or gone.
+        if self._patience._slow < int(self._patience.limit):
+            self._slow = True
+            self._patience._slow += 1
+            self._patience._admit()
+
+    def leave(self) -> None:
+        """Make room for those who wait."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._patience._slow -= self._slow
+        self._patience.under_way -= 1
+        self._patience._admit()
 
 
 class _Trial:
@@ -136,7 +198,8 @@ class _Trial:
     def __init__(self, patience: Patience) -> None:
         self._patience = patience
         self._failures = 0
-        self._since = time.monotonic()
+        self._seconds = 0.0  # of tries and the waits between them
+        self._tried_before = math.inf
 
     def wait_after(self, error: Exception, started: float) -> float:
         """Seconds to wait before the next try.
@@ -144,20 +207,39 @@ class _Trial:
         Raises:
             Exception: the error itself, where there is no next try.
         """
-        from dspy.utils.exceptions import LMRateLimitError, is_retryable_lm_error
+        from dspy.utils.exceptions import is_retryable_lm_error
 
         patience, self._failures = self._patience, self._failures + 1
+        self._seconds += patience.clock() - started
         if not is_retryable_lm_error(error) or patience.retries == 0:
             raise error
         retry_after = _seconds(getattr(error, "retry_after", None))
-        if isinstance(error, LMRateLimitError) or getattr(error, "status", None) == 503:
+        if self._means_overload(error, started):
             patience._refused(started, retry_after)
-        may_wait = patience._heard and time.monotonic() - self._since < patience.patience
-        if self._failures > patience.retries and not may_wait:
-            raise error
+        self._check_patience(error, retry_after or 0.0)
         patience.retried += 1
         backoff = min(_LEAST_WAIT * 2 ** min(self._failures - 1, 10), _MOST_WAIT)
-        return max(retry_after or 0.0, backoff * patience._random.uniform(0.5, 1.0))
+        wait = max(retry_after or 0.0, backoff * patience._random.uniform(0.5, 1.0))
+        self._seconds, self._tried_before = self._seconds + wait, started
+        return wait
+
+    def _means_overload(self, error: Exception, started: float) -> bool:
+        from dspy.utils.exceptions import LMRateLimitError, LMTimeoutError
+
+        if isinstance(error, LMTimeoutError):  # nobody was answered in all that time
+            return self._patience._heard and self._patience._answered_at <= started
+        return isinstance(error, LMRateLimitError) or getattr(error, "status", None) == 503
+
+    def _check_patience(self, error: Exception, retry_after: float) -> None:
+        patience = self._patience
+        if retry_after > patience.patience:
+            raise error
+        may_wait = patience._heard and self._seconds + retry_after < patience.patience
+        if may_wait or self._failures <= patience.retries:
+            return
+        if patience._answered_at > self._tried_before:  # others are answered: it is about this request
+            error.provider_code = UNANSWERED  # type: ignore[attr-defined]
+        raise error
 
 
 def _seconds(value: Any) -> float | None:

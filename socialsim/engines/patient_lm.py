@@ -11,9 +11,11 @@ from typing import Any
 
 import dspy
 from dspy.clients.errors import error_boundary
+from dspy.utils.exceptions import LMProviderError
 
 from socialsim.engines.chat import TAKEN, Answer, AsyncChatEngine
 from socialsim.engines.patience import Patience
+from socialsim.lm_errors import UNUSABLE
 
 
 class PatientLM(dspy.LM):
@@ -49,15 +51,27 @@ class PatientLM(dspy.LM):
         """Answer messages of text, where `takes_plainly` allows it.
 
         Raises:
-            dspy.utils.exceptions.LMError: as for any DSPy LM.
+            dspy.utils.exceptions.LMError: as for any DSPy LM, and for an answer that was cut off or filtered
+                (its code says which).
         """
         settings = {key: value for key, value in {**self.kwargs, **options}.items() if value is not None}
         answer = await self.patience.ask(lambda: self._once(messages, settings))
-        if tracker := dspy.settings.usage_tracker:
-            tracker.add_usage(self.model, answer.usage)
-        return answer.text
+        return counted(self.model, answer)
 
     async def _once(self, messages: list[dict[str, Any]], settings: dict[str, Any]) -> Answer:
         with error_boundary(self.model, unexpected=True):
             made: Answer = await self._async_engine_spec.answer(messages, settings)
         return made
+
+
+def counted(model: str, answer: Answer) -> str:
+    """The text of an answer, its usage counted.
+
+    Raises:
+        dspy.utils.exceptions.LMProviderError: for one that was cut off or filtered (its code says which).
+    """
+    if tracker := dspy.settings.usage_tracker:
+        tracker.add_usage(model, answer.usage)  # of one that cannot be used, too: it is paid for
+    if answer.fault:
+        raise LMProviderError(message=UNUSABLE[answer.fault], model=model, provider_code=answer.fault)
+    return answer.text
