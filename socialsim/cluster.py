@@ -17,7 +17,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from types import ModuleType
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, cast
 
 from socialsim.cluster_worker import Job, Report, StepOf, Worker
 from socialsim.errors import BudgetError, ClusterError, SocialSimError
@@ -26,8 +26,6 @@ from socialsim.runconfig import RunConfig, roles_needed
 from socialsim.schema import Dialogue, Persona, Post, Rejection, Scenario, Usage
 from socialsim.worker import Maker, Workforce
 from socialsim.writers import appoint
-
-R = TypeVar("R", Scenario, Persona, Dialogue)
 
 RETRIES: Final = 2  # how often an item is given out again after its worker died
 _RESTARTS: Final = 20  # deaths after which a place stays empty
