@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 RUN := runs/demo
 
-.PHONY: demo test check lint types contracts tests clean
+.PHONY: demo test check lint types contracts tests bench clean
 
 demo: $(VENV)/.light
 	$(BIN)/socialsim run --limit 2 --out $(RUN)
@@ -34,6 +34,10 @@ contracts: $(VENV)/.full
 tests: $(VENV)/.full
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto -m 'not embedded'
 	$(BIN)/pytest -m embedded
+
+# The product, a bare aiohttp loop and a bare AsyncOpenAI loop against a simulated endpoint: one table.
+bench: $(VENV)/.full
+	$(BIN)/python -m tests.bench
 
 # The light install has no torch; the full one has everything the tests need.
 $(VENV)/.light: pyproject.toml constraints.txt | $(BIN)/python
