@@ -38,9 +38,9 @@ def go(server: AnsweringServer, run: Path, *arguments: object, at_once: int = 3)
 
 def calls_of_items(run: Path) -> int:
     """Calls that went into what a run made."""
-    kinds = {"personas": Persona, "dialogues": Dialogue}
-    made = [one for name, kind in kinds.items() for one in read_records(run / f"{name}.jsonl", kind)]
-    return sum(one.provenance.usage.calls for one in made if one.provenance)
+    personas = read_records(run / "personas.jsonl", Persona)
+    dialogues = read_records(run / "dialogues.jsonl", Dialogue)
+    return sum(one.provenance.usage.calls for one in (*personas, *dialogues) if one.provenance)
 
 
 @pytest.mark.parametrize("at_once", [1, 5])
