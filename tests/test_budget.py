@@ -40,7 +40,8 @@ def calls_of_items(run: Path) -> int:
     """Calls that went into what a run made."""
     personas = read_records(run / "personas.jsonl", Persona)
     dialogues = read_records(run / "dialogues.jsonl", Dialogue)
-    return sum(one.provenance.usage.calls for one in (*personas, *dialogues) if one.provenance)
+    signed = [one.provenance for one in personas] + [one.provenance for one in dialogues]
+    return sum(one.usage.calls for one in signed if one)
 
 
 @pytest.mark.parametrize("at_once", [1, 5])
