@@ -26,8 +26,8 @@ _ROLES: Final = (Role.PERSONA, Role.SEEKER, Role.SUPPORTER)
 
 
 _SETTINGS: Final = (
-    "timeout=SECONDS for one answer (120) · retries=N at least of a request that failed (5) · patience=SECONDS with a "
-    "server that refuses or is gone (180) · temperature, top_p, max_tokens"
+    "Of an LM behind HTTP: timeout=SECONDS for one answer (120) · retries=N at least of a request that failed (5) · "
+    "patience=SECONDS with a server that refuses or is gone (180) · temperature, top_p, max_tokens"
 )
 
 # An LM that ignores the schema would have to guess one of these words.

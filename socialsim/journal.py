@@ -23,6 +23,7 @@ from pydantic import ValidationError
 from socialsim.errors import InputError, OutputError
 
 LOCK: Final = ".lock"
+_TEMPORARY: Final = ".tmp"
 _ADVICE = {
     **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "make room, then run again; what was written is kept"),
     **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "choose a folder you may write to"),
@@ -170,6 +171,8 @@ def read_records(path: str | Path, model: type[R]) -> Iterator[R]:
 class RunLock(_Closing):
     """The exclusive lock of a run folder, or of one file in it, held from construction to ``close`` or death.
 
+    What a killed holder of the folder was about to put in a file's place is swept away.
+
     Args:
         path: the folder.
         name: the file in it that alone is locked; empty: the whole folder.
@@ -187,6 +190,8 @@ class RunLock(_Closing):
                 _lock(self._file, time.monotonic() + wait)
                 self._file.truncate(0)
                 self._file.write(f"{os.getpid()}\n".encode())
+                for left in Path(path).glob(f".*{_TEMPORARY}") if not name else ():
+                    left.unlink(missing_ok=True)
             except OSError as exc:
                 with self._file:
                     pid = os.pread(self._file.fileno(), 20, 0).decode(errors="replace").strip()
@@ -213,7 +218,7 @@ def write_atomically(path: str | Path, text: str) -> None:
         OutputError: it cannot be written; the old file is kept.
     """
     target = Path(path)
-    temp = target.with_name(f".{target.name}.{threading.get_native_id()}.tmp")
+    temp = target.with_name(f".{target.name}.{threading.get_native_id()}{_TEMPORARY}")
     with _writing(target):
         try:
             _write_synced(temp, text.encode(), "wb")

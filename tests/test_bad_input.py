@@ -134,7 +134,7 @@ def on_disk(folder: Path, options: str, *arguments: object) -> subprocess.Comple
 
 def test_a_full_disk(tmp_path: Path) -> None:
     with answering_server() as server:
-        ended = on_disk(tmp_path, "size=100k", "run", "--out", tmp_path / "r", "--lm", server.spec, "--limit", 40)
+        ended = on_disk(tmp_path, "size=400k", "run", "--out", tmp_path / "r", "--lm", server.spec, "--limit", 40)
     assert ended.returncode == 1
     problem, dialogues = ended.stderr, ended.stdout.split("---\n")[1]
     assert problem.startswith(f"socialsim: {tmp_path}/r/")

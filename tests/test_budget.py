@@ -38,9 +38,10 @@ def go(server: AnsweringServer, run: Path, *arguments: object, at_once: int = 3)
 
 def calls_of_items(run: Path) -> int:
     """Calls that went into what a run made."""
-    made: list[Persona | Dialogue] = [*read_records(run / "personas.jsonl", Persona)]
-    made += read_records(run / "dialogues.jsonl", Dialogue)
-    return sum(one.provenance.usage.calls for one in made if one.provenance)
+    personas = read_records(run / "personas.jsonl", Persona)
+    dialogues = read_records(run / "dialogues.jsonl", Dialogue)
+    signed = [one.provenance for one in personas] + [one.provenance for one in dialogues]
+    return sum(one.usage.calls for one in signed if one)
 
 
 @pytest.mark.parametrize("at_once", [1, 5])

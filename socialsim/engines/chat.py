@@ -70,6 +70,28 @@ class _Engine:
         """The server without its key, as DSPy saves an engine."""
         return {"base": self._server.base, "model": self._server.model, "timeout": self._server.timeout}
 
+    def _bundled(self, asynchronous: bool) -> Any:
+        """DSPy's own client of the server."""
+        from dspy.lm15 import (
+            AccessPolicy,
+            AsyncLMRouter,
+            EndpointSupport,
+            LMRouter,
+            OpenAIChatCompat,
+            ProviderDefinition,
+            RouterConfig,
+            Timeouts,
+        )
+
+        server, name = self._server, "own-server"
+        supports = EndpointSupport(complete=True, stream=True, models=True)
+        access = AccessPolicy(provider=name, supports=supports, auth_modes=("bearer",), base_url=server.base)
+        own = ProviderDefinition.chat(access, compat=OpenAIChatCompat.preset("vllm"), placeholder_key="none")
+        timeouts = Timeouts(read=server.timeout, write=server.timeout)
+        config = RouterConfig(providers=(own,), api_keys={name: server.key}, timeouts=timeouts)
+        router = AsyncLMRouter(config) if asynchronous else LMRouter(config)
+        return router.lm(f"{name}:{server.model}")
+
     @classmethod
     def load_state(cls, state: dict[str, Any]) -> Self:
         """An engine of a saved state, with the key of this machine."""
@@ -91,28 +113,9 @@ class ChatEngine(_Engine):
             dspy.lm15.LM15Error: the one that fits what went wrong.
         """
         with self._lock:
-            self._lm = self._lm or self._connected()
+            self._lm = self._lm or self._bundled(asynchronous=False)
         made: Response = self._lm.complete(replace(request, model=self._server.model))
         return made
-
-    def _connected(self) -> Any:
-        from dspy.lm15 import (
-            AccessPolicy,
-            EndpointSupport,
-            LMRouter,
-            OpenAIChatCompat,
-            ProviderDefinition,
-            RouterConfig,
-            Timeouts,
-        )
-
-        server, name = self._server, "own-server"
-        supports = EndpointSupport(complete=True, stream=True, models=True)
-        access = AccessPolicy(provider=name, supports=supports, auth_modes=("bearer",), base_url=server.base)
-        own = ProviderDefinition.chat(access, compat=OpenAIChatCompat.preset("vllm"), placeholder_key="none")
-        timeouts = Timeouts(read=server.timeout, write=server.timeout)
-        config = RouterConfig(providers=(own,), api_keys={name: server.key}, timeouts=timeouts)
-        return LMRouter(config).lm(f"{name}:{server.model}")
 
 
 class AsyncChatEngine(_Engine):
@@ -135,6 +138,19 @@ class AsyncChatEngine(_Engine):
 
         body = await self._post({**request_kwargs(request, "chat"), "model": self._server.model})
         return response_from_openai_chat(body, model=self._server.model)
+
+    async def stream(self, request: Request) -> AsyncIterator[Any]:
+        """The events of an answer while it is written, for those who listen (few and slow: people).
+
+        Raises:
+            dspy.lm15.LM15Error: the one that fits what went wrong.
+        """
+        lm = self._bundled(asynchronous=True)
+        try:
+            async for event in lm.stream(replace(request, model=self._server.model)):
+                yield event
+        finally:
+            await lm.aclose()
 
     async def answer(self, messages: list[dict[str, Any]], settings: dict[str, Any]) -> Answer:
         """Answer chat messages of text.

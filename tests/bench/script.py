@@ -94,7 +94,7 @@ def _first(text: str) -> str:
 def _stands(turn: Turn, before: list[Turn], persona: Persona) -> bool:
     seeker = turn.speaker is Speaker.SEEKER
     found = check_utterance(turn.text, turn.speaker, before)
-    found += rule_check(_NODES)(turn, Moment(tuple(before), persona if seeker else None))
+    found += rule_check(_NODES)(turn, Moment(tuple(before), persona))
     return not (found or ([] if seeker else check_reasoning(turn, _NODES)))
 
 
