@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from typing import NamedTuple
 
 from metrics.consistency_words import COMMON_GUESSES, FEMALE, IMPLIED, MALE, SHORT_TIMES, TIME_UNITS, WEEKDAYS
 from metrics.facts import LEAST_SHARED, Fact, Hit, Key, key_of, known_number, name_tokens, same_number
 from metrics.mentions import Number, Reading, bare, read
+from socialsim.identity import Same
 
 _SENTENCE = re.compile(r"(?<=[.!?…])\s+")
 # A proposal, not a report: its times and durations are the supporter's own.
@@ -55,33 +57,47 @@ def leaks_in(text: str, said: Sequence[str], facts: Sequence[Fact]) -> list[tupl
     return list(found.values())
 
 
+class _Index(NamedTuple):
+    """A persona's facts by what a text needs to state them, each with its key; feelings may be read and are out."""
+
+    profile: tuple[Fact, ...]
+    numbers: tuple[tuple[Fact, Number], ...]
+    names: tuple[tuple[Fact, frozenset[str]], ...]
+    relations: tuple[tuple[Fact, Key], ...]
+    phrases: tuple[tuple[Fact, Key], ...]
+    any_name: frozenset[str]
+
+
+@lru_cache(maxsize=1024)
+def _index(whose: Same[Fact]) -> _Index:
+    facts = [fact for fact in whose.items if fact.field not in ("age", "gender", "occupation", "emotions")]
+    keyed = [(fact, key_of(fact)) for fact in facts]
+    names = tuple((fact, key.name) for fact, key in keyed if key.name and not key.number)
+    plain = [(fact, key) for fact, key in keyed if not key.number and not key.name]
+    return _Index(
+        profile=tuple(fact for fact in whose.items if fact.field in ("age", "gender", "occupation")),
+        numbers=tuple((fact, key.number) for fact, key in keyed if key.number),
+        names=names,
+        relations=tuple((fact, key) for fact, key in plain if fact.kind == "relation"),
+        phrases=tuple((fact, key) for fact, key in plain if fact.kind != "relation"),
+        any_name=frozenset().union(*(name for _, name in names)),
+    )
+
+
 def _stated(reading: Reading, facts: tuple[Fact, ...]) -> Iterator[Hit]:
     """The facts a supporter's text states, whether known or not."""
-    for fact in facts:
-        key = key_of(fact)
-        if fact.field in ("age", "gender", "occupation"):
-            yield from _profile_hits(fact, reading)
-        elif fact.field == "emotions" or not _may_be_stated(fact, key, reading):
-            continue
-        elif key.number:
-            yield from _number_hits(fact, key.number, reading)
-        elif key.name:
-            yield from _name_hits(fact, key.name, reading)
-        elif fact.kind == "relation":
-            yield from _relation_hits(fact, key, reading)
-        else:
+    index = _index(Same(facts))
+    for fact in index.profile:
+        yield from _profile_hits(fact, reading)
+    for fact, number in index.numbers if reading.numbers else ():
+        yield from _number_hits(fact, number, reading)
+    for fact, name in () if index.any_name.isdisjoint(reading.lowers) else index.names:
+        yield from _name_hits(fact, name, reading)
+    for fact, key in index.relations:
+        yield from _relation_hits(fact, key, reading)
+    for fact, key in index.phrases:
+        if len(key.stems & reading.stems) >= LEAST_SHARED:
             yield from _phrase_hits(fact, key, reading)
-
-
-def _may_be_stated(fact: Fact, key: Key, reading: Reading) -> bool:
-    """Whether the text has what any statement of the fact needs; most facts of a persona are out at once."""
-    if key.number:
-        return bool(reading.numbers)
-    if key.name:
-        return not key.name.isdisjoint(reading.lowers)
-    if fact.kind == "relation":
-        return bool(reading.relations) if key.relation else not key.stems.isdisjoint(reading.stems)
-    return len(key.stems & reading.stems) >= LEAST_SHARED
 
 
 def _sentences(reading: Reading) -> tuple[list[Reading], list[int]]:

@@ -6,13 +6,13 @@ is left to it.
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import replace
 from statistics import mean
-from typing import NamedTuple
 
 from metrics.checks import Moment as CheckMoment
 from metrics.checks import check_content, check_dialogue, check_persona_told, check_wording
@@ -24,25 +24,29 @@ from socialsim.validation import Finding
 PASS = 0.5  # a verdict's score from which a rule counts as kept
 
 
-class _Writing(NamedTuple):
+class _Writing:
     """A dialogue in the making: the seeker's persona, and the verdicts on its turns so far.
 
     They lie by number and text, with the reasoning they are about: a turn may be asked again.
     """
 
-    persona: Persona
-    verdicts: dict[tuple[int, str], tuple[Reasoning | None, list[CheckVerdict]]]
+    def __init__(self, persona: Persona) -> None:
+        self._persona = persona
+        self._verdicts: dict[tuple[int, str], tuple[Reasoning | None, list[CheckVerdict]]] = {}
 
     def note(self, turn: Turn, moment: CheckMoment, content: list[CheckVerdict]) -> None:
-        """Check the rest of the rules while other dialogues wait for their LM, not all at the end."""
-        whole = replace(moment, persona=self.persona)
+        """Check the rest of the rules soon: nobody waits for them, and the next request is sent before."""
+        asyncio.get_running_loop().call_soon(self._complete, turn, moment, content)
+
+    def _complete(self, turn: Turn, moment: CheckMoment, content: list[CheckVerdict]) -> None:
+        whole = replace(moment, persona=self._persona)
         told = [verdict for verdict in content if verdict.rule is not Rule.CONTROL]
         made = [*check_persona_told(turn, whole), *told, *check_wording(turn, whole)]
-        self.verdicts[moment.number, turn.text] = turn.reasoning, made
+        self._verdicts[moment.number, turn.text] = turn.reasoning, made
 
     def known(self, number: int, turn: Turn) -> list[CheckVerdict] | None:
         """The verdicts on a turn, None where it was not checked while it was written."""
-        reasoning, verdicts = self.verdicts.get((number, turn.text), (None, None))
+        reasoning, verdicts = self._verdicts.get((number, turn.text), (None, None))
         return verdicts if reasoning is turn.reasoning else None
 
 
@@ -52,7 +56,7 @@ _writing: ContextVar[_Writing | None] = ContextVar("writing", default=None)
 @contextmanager
 def writing(persona: Persona) -> Iterator[None]:
     """While a dialogue is written and `signed`: each turn is checked once."""
-    token = _writing.set(_Writing(persona, {}))
+    token = _writing.set(_Writing(persona))
     try:
         yield
     finally:
