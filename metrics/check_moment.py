@@ -9,6 +9,7 @@ from math import prod
 
 from metrics.check_words import content, content_of, definite
 from metrics.verdicts import CheckVerdict, Rule
+from socialsim.identity import Same
 from socialsim.schema import Node, Persona, Speaker, Turn
 from socialsim.text import joined, split_emoji
 
@@ -93,12 +94,19 @@ def persona_texts(persona: Persona) -> Iterator[str]:
 
 def persona_content(persona: Persona) -> frozenset[str]:
     """The content of a persona's life, age included."""
-    return content_of(persona_texts(persona)) | {str(persona.age)}
+    return _life(Same((persona,)))[0]
 
 
 def persona_definite(persona: Persona) -> frozenset[str]:
     """The persons, places, times, numbers, acts and things of a persona's life."""
-    return frozenset().union(*map(definite, persona_texts(persona)))
+    return _life(Same((persona,)))[1]
+
+
+@lru_cache(maxsize=1024)  # asked for each turn
+def _life(whose: Same[Persona]) -> tuple[frozenset[str], frozenset[str]]:
+    (persona,) = whose.items
+    texts = tuple(persona_texts(persona))
+    return content_of(texts) | {str(persona.age)}, frozenset().union(*map(definite, texts))
 
 
 def blend(scores: list[float]) -> float:

@@ -82,15 +82,17 @@ def _spelt(figure: str) -> tuple[str, ...]:
     return (_TENS[tens - 2], _UNITS[units]) if units else (_TENS[tens - 2],)
 
 
-def invented_in(text: str, known: Iterable[str]) -> list[str]:
+def invented_in(text: str, known: Iterable[str], also: Iterable[str] = ()) -> list[str]:
     """The names and figures of a text that occur in no known text, each once.
+
+    ``known`` are texts that grow with a dialogue, ``also`` others.
 
     A name is a capitalised word inside a sentence (neighbouring ones are one name); a figure may be known in words.
     """
     names, figures = _NAME.findall(text), _FIGURE.findall(text)
     if not names and not figures:
         return []
-    told = joined(heard, tuple(known))
+    told = joined(heard, tuple(known)).union(*map(heard, also))
     new = [name for name in names if not _is_heard(name, told)]
     new += [figure for figure in figures if figure not in told and not _is_told(figure, told)]
     return list(dict.fromkeys(new))

@@ -119,8 +119,7 @@ def _mark_coherence(marks: Marks, text: str, turn: Turn, moment: Moment) -> None
         marks.mark(0.9 if related else 0.8 if asks_on else 0.65, change)
     if any(choice.strategy is Strategy.INFORMATION for choice in turn.strategies):
         return  # a fact may bring names and figures of its own
-    known = (*(said.text for said in moment.history), *_reasons(turn))
-    for name in invented_in(text, known)[:2]:
+    for name in invented_in(text, (said.text for said in moment.history), _reasons(turn))[:2]:
         marks.mark(0.8, f"nobody has spoken of '{name}'; use what the seeker told")
 
 

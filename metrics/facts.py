@@ -179,7 +179,7 @@ def _is_distinctive(word: str, base: str) -> bool:
     return plain and len(base) > 2 and base not in COMMON_STEMS and not word[0].isdigit()
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=32768)  # some forty a persona, for each dialogue under way
 def key_of(fact: Fact) -> Key:
     """What a fact is compared by."""
     reading = read(fact.text)

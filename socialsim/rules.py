@@ -19,6 +19,7 @@ from metrics.checks import check_content, check_dialogue, check_persona_told, ch
 from metrics.verdicts import CheckVerdict, Rule
 from programs.keep import Moment, TurnCheck
 from socialsim.schema import Dialogue, Flag, Node, Persona, Reasoning, Turn
+from socialsim.text import one_dialogue
 from socialsim.validation import Finding
 
 PASS = 0.5  # a verdict's score from which a rule counts as kept
@@ -58,7 +59,8 @@ def writing(persona: Persona) -> Iterator[None]:
     """While a dialogue is written and `signed`: each turn is checked once."""
     token = _writing.set(_Writing(persona))
     try:
-        yield
+        with one_dialogue():
+            yield
     finally:
         _writing.reset(token)
 

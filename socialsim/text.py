@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import lru_cache
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from socialsim.taxonomy import EMOJIS
 
@@ -68,7 +70,20 @@ def with_emoji(text: str, emoji: str | None) -> str:
     return f"{text} {emoji}" if emoji else text
 
 
-@lru_cache(maxsize=2048)
+_Joined = dict[tuple[Callable[[str], frozenset[Any]], tuple[str, ...]], frozenset[Any]]
+_dialogue: ContextVar[_Joined | None] = ContextVar("joined_texts_of_a_dialogue", default=None)
+
+
+@contextmanager
+def one_dialogue() -> Iterator[None]:
+    """While one dialogue is made: what `joined` knows of it stays as long as it, however many others are under way."""
+    token = _dialogue.set({})
+    try:
+        yield
+    finally:
+        _dialogue.reset(token)
+
+
 def joined(of: Callable[[str], frozenset[_T]], texts: tuple[str, ...]) -> frozenset[_T]:
     """What any of the texts holds.
 
@@ -78,4 +93,17 @@ def joined(of: Callable[[str], frozenset[_T]], texts: tuple[str, ...]) -> frozen
         of: what a text holds; the same function each time.
         texts: at most some hundred.
     """
-    return joined(of, texts[:-1]) | of(texts[-1]) if texts else frozenset()
+    known = _dialogue.get()
+    if known is None:
+        return _joined(of, texts)
+    found = known.get((of, texts))
+    if found is None:
+        found = joined(of, texts[:-1]) | of(texts[-1]) if texts else frozenset()
+        known[of, texts] = found
+        known.pop((of, texts[:-3]), None)  # a text grows by one or two
+    return found
+
+
+@lru_cache(maxsize=1024)
+def _joined(of: Callable[[str], frozenset[_T]], texts: tuple[str, ...]) -> frozenset[_T]:
+    return _joined(of, texts[:-1]) | of(texts[-1]) if texts else frozenset()

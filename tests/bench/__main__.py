@@ -30,6 +30,7 @@ def main() -> None:
     for index in asked.case or range(len(CASES) - 1):
         latency, concurrency, dialogues = CASES[index]
         for name in asked.loop or LOOPS:
+            print(f"{latency * 1000:.0f} ms x {concurrency}, {dialogues} dialogues: {name} …", flush=True)
             with endpoint(Weather(latency=latency, concurrency=concurrency)) as server:
                 load = Load(url=server.url, dialogues=dialogues, concurrency=concurrency, latency=latency)
                 result = loop(LOOPS[name], load)
