@@ -161,6 +161,7 @@ def test_keys_fold_search_help_and_undo(chrome: Browser, tmp_path: Path) -> None
         press(page, "u")
         page.wait_for_selector('#understanding-0[aria-pressed="true"]')
         press(page, "u")
+        page.wait_for_selector('#understanding-0[aria-pressed="false"]')  # "Taken back" stands there since the first
         message(page, "Taken back")
         assert not list(standing(run).reviews())
 
