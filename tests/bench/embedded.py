@@ -21,15 +21,15 @@ from socialsim.schema import Persona, Role, Usage
 from tests.bench.measure import CALLS
 
 
-def run(personas: list[Persona], concurrency: int) -> Usage:
-    """Simulate a dialogue of 24 utterances for each persona; ``seconds`` of the usage is the wall time."""
+def run(personas: list[Persona], exchanges: int = CALLS // 2) -> Usage:
+    """Simulate a dialogue for each persona, all at once; ``seconds`` of the usage is the wall time."""
     with tempfile.TemporaryDirectory() as folder:
         config = RunConfig(
             out=Path(folder) / "run",
             lms=dict.fromkeys(Role, parse_spec(DEFAULT_SPEC)),
             stages=(Stage.DIALOGUES,),
-            simulation=SimulationOptions(exchanges=CALLS // 2),
-            concurrency=concurrency,
+            simulation=SimulationOptions(exchanges=exchanges),
+            concurrency=len(personas),
             demonstrations=0,
         )
         return Run(config).execute(personas).usage
@@ -42,12 +42,12 @@ def main() -> None:
     asked = parser.parse_args()
     shown = {demo.persona.id for demo in training_demonstrations()}
     personas = [demo.persona for demo in demonstrations() if demo.persona.id not in shown][: asked.dialogues]
-    run(personas[:1], 1)  # loads the model
+    run(personas[:1], exchanges=1)  # loads the model
     table = Table(
         "dialogues at once", "tokens/s written", "tokens/s read", "seconds", "calls", "cached", title="embedded"
     )
     for concurrency in (1, asked.dialogues):
-        usage = run(personas, concurrency)
+        usage = run(personas[:concurrency])
         share = usage.cached_tokens / usage.prompt_tokens
         table.add_row(
             str(concurrency),
