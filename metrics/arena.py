@@ -18,6 +18,7 @@ from metrics.rubric import numbered
 from signatures.arena import Aspect, CompareDialogues, Comparison, Preferred, aspect_text
 from signatures.narrowing import quoting
 from socialsim.ask import BadAnswer, Exhausted, ask, ask_until
+from socialsim.predict import Predict
 from socialsim.schema import Dialogue, Record, Role, Speaker, Usage
 
 
@@ -77,7 +78,7 @@ class ArenaLeaf(dspy.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.compare = dspy.Predict(CompareDialogues)
+        self.compare = Predict(CompareDialogues)
 
     def forward(self, quotable: Quotable | None = None, **inputs: Any) -> dspy.Prediction:
         """Compare by one aspect."""

@@ -10,7 +10,7 @@ from math import prod
 from metrics.check_words import content, content_of, definite
 from metrics.verdicts import CheckVerdict, Rule
 from socialsim.identity import Same
-from socialsim.schema import Node, Persona, Speaker, Turn
+from socialsim.schema import Node, Persona, Reasoning, Speaker, Turn
 from socialsim.text import joined, split_emoji
 
 
@@ -47,6 +47,11 @@ class Moment:
             said[turn.speaker].append(plain(turn.text))
         return {who: tuple(texts) for who, texts in said.items()}
 
+    @cached_property
+    def reasoned(self) -> list[Reasoning]:
+        """What was thought so far."""
+        return [turn.reasoning for turn in self.history if turn.reasoning is not None]
+
     @property
     def number(self) -> int:
         """1-based number of the utterance that is checked."""
@@ -58,7 +63,13 @@ class Moment:
         return joined(content, tuple(turn.text for turn in self.history))
 
 
-@dataclass
+@lru_cache(maxsize=512)
+def _kept(rule: Rule, turn: int | None) -> CheckVerdict:
+    """The verdict of most turns."""
+    return CheckVerdict(rule=rule, score=1.0, turn=turn)
+
+
+@dataclass(slots=True)
 class Marks:
     """What lowers one rule's score for one turn or dialogue; each mark is a factor from 0 to 1."""
 
@@ -78,11 +89,21 @@ class Marks:
         if feedback:
             self._told.append((score, feedback))
 
-    def verdict(self, share: float = 1.0) -> CheckVerdict:
-        """The product of all factors and ``share``; feedback names at most two, the gravest first."""
-        score = min(max(share * prod(self._factors), 0.0), 1.0)
+    def score(self, share: float = 1.0) -> float:
+        """The product of all factors and ``share``."""
+        return round(min(max(share * prod(self._factors), 0.0), 1.0), 4)
+
+    def feedback(self) -> str:
+        """At most two reasons, the gravest first."""
         told = dict.fromkeys(text for _, text in sorted(self._told, key=lambda item: item[0]))
-        return CheckVerdict(rule=self.rule, score=round(score, 4), feedback="; ".join(list(told)[:2]), turn=self.turn)
+        return "; ".join(list(told)[:2])
+
+    def verdict(self, share: float = 1.0) -> CheckVerdict:
+        """Score and feedback."""
+        score = self.score(share)
+        if score == 1 and not self._told:
+            return _kept(self.rule, self.turn)
+        return CheckVerdict(rule=self.rule, score=score, feedback=self.feedback(), turn=self.turn)
 
 
 def persona_texts(persona: Persona) -> Iterator[str]:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from rapidfuzz import fuzz
+from rapidfuzz import fuzz, process
 
 from metrics.check_moment import Marks, Moment, blend
 from metrics.check_seeker import invented_in
@@ -46,7 +46,11 @@ def node_text(reasoning: Reasoning | None, node: Node) -> str:
     """The words of a node, empty where it is missing; a strategy's are its purpose."""
     if reasoning is None:
         return ""
-    return getattr(reasoning, "purpose" if node is Node.STRATEGY else node.value) or ""
+    return getattr(reasoning, _field(node)) or ""
+
+
+def _field(node: Node) -> str:
+    return "purpose" if node is Node.STRATEGY else node.value
 
 
 def check_reasoning(text: str, turn: Turn, moment: Moment) -> CheckVerdict | None:
@@ -75,10 +79,10 @@ def check_reasoning(text: str, turn: Turn, moment: Moment) -> CheckVerdict | Non
         _mark_node(one, node, texts, text, moment)
         if node is Node.STRATEGY:
             _mark_strategy(one, turn, moment)
-        verdict = one.verdict()
-        scores.append(verdict.score)
-        if verdict.feedback:
-            marks.note(verdict.score, f"{node}: {verdict.feedback}")
+        score, feedback = one.score(), one.feedback()
+        scores.append(score)
+        if feedback:
+            marks.note(score, f"{node}: {feedback}")
     _mark_ground(marks, texts, moment)
     return marks.verdict(blend(scores))
 
@@ -107,9 +111,9 @@ def _mark_sameness(one: Marks, node: Node, texts: Mapping[Node, str], reply: str
         one.mark(1 - alike, "repeats the reply; reason before you reply")
     if shared_run_share(text, moment.said_by(Speaker.SEEKER)) > 0.5:
         one.mark(0.5, "only repeats the seeker's words; say what follows from them")
-    earlier = [node_text(turn.reasoning, node) for turn in moment.history]
-    lowered = text.lower()
-    if any(said and fuzz.ratio(lowered, said.lower(), score_cutoff=_THOUGHT_BEFORE) for said in earlier):
+    name = _field(node)
+    earlier = [said.lower() for reasoning in moment.reasoned if (said := getattr(reasoning, name))]
+    if process.extractOne(text.lower(), earlier, scorer=fuzz.ratio, score_cutoff=_THOUGHT_BEFORE):
         one.mark(0.2, "was thought before; the talk has moved on")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from typing import Final
 
 from metrics.check_moment import Marks, Moment, persona_content, persona_definite, persona_texts
@@ -12,19 +13,25 @@ from metrics.contradictions import contradiction
 from metrics.facts import persona_facts
 from metrics.verdicts import CheckVerdict, Rule
 from socialsim.schema import Persona, Speaker
-from socialsim.text import joined, sentences, words
+from socialsim.text import Guarded, joined, sentences, words
 from socialsim.validation import Finding
 
 _SHORT: Final = 8  # words up to which an utterance may be a natural short answer
 _SHORT_FLOOR: Final = 0.7
 _ENOUGH: Final = 2.5  # definite words that make an utterance specific
-_REPORTED: Final = re.compile(
-    r"(?i)\b(?:he|she|they|[a-z]+)(?:'d)? (?:once |just |only |always |even |then )?"
-    r"(?:said|says|told|tells|asked|asks|wrote|writes|called|calls|answered)\b"
+_REPORTED: Final = Guarded(
+    re.compile(
+        r"(?i)\b(?:he|she|they|[a-z]+)(?:'d)? (?:once |just |only |always |even |then )?"
+        r"(?:said|says|told|tells|asked|asks|wrote|writes|called|calls|answered)\b"
+    ),
+    *("said", "says", "told", "tells", "ask", "wrote", "writes", "call", "answered"),
 )
-_LEAVING: Final = re.compile(
-    r"(?i)\b(?:bye|goodbye|thank(?:s| you)|good ?night|good day|see you|take care|got to go|have to go|i should go|"
-    r"i'll go|ciao|adi[oó]s|hasta)\b"
+_LEAVING: Final = Guarded(
+    re.compile(
+        r"(?i)\b(?:bye|goodbye|thank(?:s| you)|good ?night|good day|see you|take care|got to go|have to go|"
+        r"i should go|i'll go|ciao|adi[oó]s|hasta)\b"
+    ),
+    *("bye", "thank", "good", "see you", "take care", " go", "ciao", "adi", "hasta"),
 )
 _FACTORS: Final = {"repeated": 0.2, "echoed": 0.3, "looping": 0.3, "cut_off": 0.8}
 
@@ -48,7 +55,7 @@ def _consistency(text: str, moment: Moment, persona: Persona) -> CheckVerdict:
         fact, evidence = against
         marks.mark(0.0, f"'{evidence}' contradicts the persona's {fact.field}: {fact.text}")
         return marks.verdict()
-    known = (*persona_texts(persona), str(persona.age), *(turn.text for turn in moment.history))
+    known = chain(persona_texts(persona), (str(persona.age),), (turn.text for turn in moment.history))
     for invented in invented_in(text, known):
         marks.mark(0.75, f"'{invented}' is not in the persona; tell what the persona holds")
     return marks.verdict()
@@ -56,6 +63,7 @@ def _consistency(text: str, moment: Moment, persona: Persona) -> CheckVerdict:
 
 _NAME: Final = re.compile(r"(?<=[a-zà-ÿ,;] )([A-ZÀ-Þ][\w'’-]+(?: [A-ZÀ-Þ][\w'’-]+)*)")
 _FIGURE: Final = re.compile(r"(?<![\w.,:])\d+(?:[.,:]\d+)*(?!\w)")
+_DIGIT: Final = re.compile(r"\d")
 _NO_NAMES: Final = word_set(
     """
     i i'm i'd i've i'll monday tuesday wednesday thursday friday saturday sunday january february march april may june
@@ -89,7 +97,7 @@ def invented_in(text: str, known: Iterable[str], also: Iterable[str] = ()) -> li
 
     A name is a capitalised word inside a sentence (neighbouring ones are one name); a figure may be known in words.
     """
-    names, figures = _NAME.findall(text), _FIGURE.findall(text)
+    names, figures = _NAME.findall(text), _FIGURE.findall(text) if _DIGIT.search(text) else []
     if not names and not figures:
         return []
     told = joined(heard, tuple(known)).union(*map(heard, also))

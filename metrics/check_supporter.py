@@ -15,14 +15,17 @@ from metrics.strategy_cues import carries_out
 from metrics.verdicts import CheckVerdict, Rule
 from socialsim.schema import Persona, Speaker, Turn
 from socialsim.taxonomy import MIN_UTTERANCES, Strategy
-from socialsim.text import words
+from socialsim.text import Guarded, words
 from socialsim.validation import Finding
 
 _OPENING: Final = 3  # words that make the opening of a reply
 _GREETING: Final = re.compile(r"(?i)^\W*(?:hello|hi|hey|welcome|good (?:morning|afternoon|evening))\b")
-_FAREWELL: Final = re.compile(
-    r"(?i)\b(?:goodbye|bye|farewell|good ?night|see you(?= soon| later| then|[,.!])|take care|all the best|sleep well|"
-    r"have a (?:good|great|nice|lovely))\b"
+_FAREWELL: Final = Guarded(
+    re.compile(
+        r"(?i)\b(?:goodbye|bye|farewell|good ?night|see you(?= soon| later| then|[,.!])|take care|all the best|"
+        r"sleep well|have a (?:good|great|nice|lovely))\b"
+    ),
+    *("bye", "farewell", "night", "see you", "take care", "all the best", "sleep well", "have a "),
 )
 _LEAVING: Final = re.compile(
     r"(?i)\b(?:bye|goodbye|thank(?:s| you)|good ?night|see you|take care|have to go|got to go|"

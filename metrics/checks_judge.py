@@ -21,6 +21,7 @@ from signatures.checks import STRATEGY_MEANING, CheckAnswer, JudgeDetail, JudgeM
 from signatures.narrowing import quoting
 from socialsim.ask import BadAnswer, Exhausted, ask, ask_until
 from socialsim.formats import reasoning_text
+from socialsim.predict import Predict
 from socialsim.schema import Dialogue, Node, Record, Role, Speaker, Turn
 
 _BEST = 3  # highest score of a judgement
@@ -63,9 +64,9 @@ class CheckJudge(dspy.Module):
 
     def __init__(self, tries: int = 3) -> None:
         super().__init__()
-        self.reasoning = dspy.Predict(JudgeReasoning)
-        self.match = dspy.Predict(JudgeMatch)
-        self.detail = dspy.Predict(JudgeDetail)
+        self.reasoning = Predict(JudgeReasoning)
+        self.match = Predict(JudgeMatch)
+        self.detail = Predict(JudgeDetail)
         self.tries = tries
 
     async def aforward(self, dialogue: Dialogue) -> JudgedChecks:

@@ -18,6 +18,7 @@ from metrics.quotes import occurs
 from signatures.consistency import JudgeLeak, JudgeStance, LeakAnswer, StanceAnswer
 from signatures.narrowing import quoting
 from socialsim.ask import BadAnswer, Exhausted, ask, ask_until
+from socialsim.predict import Predict
 from socialsim.render import persona_text, transcript
 from socialsim.schema import Dialogue, Persona, Record, Role, Speaker, Turn
 
@@ -47,7 +48,7 @@ class StanceJudge(dspy.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.stance = dspy.Predict(JudgeStance)
+        self.stance = Predict(JudgeStance)
 
     def forward(self, limits: Limits | None = None, **inputs: Any) -> dspy.Prediction:
         """Judge one line; ``limits`` reach the decoder, not the prompt."""
@@ -63,7 +64,7 @@ class LeakJudge(dspy.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.leak = dspy.Predict(JudgeLeak)
+        self.leak = Predict(JudgeLeak)
 
     def forward(self, limits: Limits | None = None, **inputs: Any) -> dspy.Prediction:
         """Judge one reply; ``limits`` reach the decoder, not the prompt."""

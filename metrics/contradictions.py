@@ -123,8 +123,16 @@ def contradiction(text: str, persona: Persona, facts: Sequence[Fact]) -> tuple[F
 _Found = tuple[Fact, int, int] | None
 
 
+def _of_self(reading: Reading) -> bool:
+    """Whether a text can say what its speaker is: quicker than the patterns, each of which needs one of these."""
+    told = reading.lower
+    return "i'm" in told or "i am" in told or "i’m" in told or told.startswith("as a")
+
+
 def own_ages(reading: Reading) -> Iterator[Claim]:
     """Ages the speaker states as their own now."""
+    if not (_of_self(reading) or "my age is" in reading.lower):
+        return
     for pattern in (_AGE, _AGE_OF):
         for found in pattern.finditer(reading.text):
             numbers = read(found["n"]).numbers
@@ -134,6 +142,8 @@ def own_ages(reading: Reading) -> Iterator[Claim]:
 
 def own_gender(reading: Reading) -> Iterator[Claim]:
     """The gender the speaker states as their own."""
+    if not _of_self(reading):
+        return
     for found in _GENDER.finditer(reading.text):
         female = found["pregnant"] or found["noun"].lower() in FEMALE
         if _plain(reading.text, found.start()):
@@ -154,7 +164,7 @@ def _age(reading: Reading, persona: Persona, facts: Sequence[Fact]) -> _Found:
     for value, start, end in own_ages(reading):
         if value not in {key.number.value for fact in facts if (key := key_of(fact)).number}:
             return _fact(facts, "age"), start, end
-    for found in _DECADE.finditer(reading.text):
+    for found in _DECADE.finditer(reading.text) if _of_self(reading) else ():
         if _DECADES[found["n"].lower()] != persona.age // 10 * 10 and _plain(reading.text, found.start()):
             return _fact(facts, "age"), found.start(), found.end()
     return None
@@ -168,6 +178,8 @@ def _gender(reading: Reading, persona: Persona, facts: Sequence[Fact]) -> _Found
 
 
 def _job(reading: Reading, persona: Persona, facts: Sequence[Fact]) -> _Found:
+    if not (_of_self(reading) or "i work as" in reading.lower):
+        return None
     for found in _JOB.finditer(reading.text):
         job = (found["job"] or found["job2"]).lower()
         side = _SIDE_JOB.search(reading.text) or (found["job2"] and persona.occupation == "Student")
@@ -200,6 +212,8 @@ def _own_kin(facts: Sequence[Fact], names: Sequence[str]) -> Iterator[Fact]:
 
 
 def _no_kin(reading: Reading, persona: Persona, facts: Sequence[Fact]) -> _Found:
+    if not (reading.relations or "only child" in reading.lower):
+        return None
     for found in _NONE.finditer(reading.text):
         names = ["brother", "sister", "sibling"] if found["only"] else [RELATIONS[found["kin"].lower()]]
         names += ["brother", "sister"] if names == ["sibling"] else []
@@ -238,6 +252,8 @@ def _spouse(reading: Reading, persona: Persona, facts: Sequence[Fact]) -> _Found
 
 
 def _kin_count(reading: Reading, persona: Persona, facts: Sequence[Fact]) -> _Found:
+    if not reading.numbers:
+        return None
     for relation in reading.relations:
         said = _counted(reading.text[relation.start : relation.end])
         before = reading.text[: relation.start].lower()
@@ -258,6 +274,8 @@ def _counted(words: str) -> float | None:
 
 
 def _kin_age(reading: Reading, persona: Persona, facts: Sequence[Fact]) -> _Found:
+    if not (reading.relations and "my " in reading.lower):
+        return None
     known = _kin_ages(_texts(persona))
     for name, value, start, end in _kin_claims(reading.text):
         ages = known.get(name, frozenset())

@@ -7,7 +7,7 @@ clauses of the free text. Deterministic; facts of a persona are read once and ke
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
@@ -22,6 +22,7 @@ from metrics.consistency_words import (
     UNIT_TWINS,
 )
 from metrics.mentions import EVERYDAY_WORDS, Number, Reading, Token, bare, names, read, stem, unpossessed
+from socialsim.identity import Same
 from socialsim.schema import Persona
 
 FREE_TEXT = (
@@ -69,15 +70,19 @@ def persona_facts(persona: Persona) -> tuple[Fact, ...]:
     A fact told in several fields is listed for each of them. Personality, topic and subtopics are
     labels nobody tells, so they are no facts.
     """
+    return _facts_of(Same((persona,)))
+
+
+@lru_cache(maxsize=1024)  # asked for each turn
+def _facts_of(whose: Same[Persona]) -> tuple[Fact, ...]:
+    (persona,) = whose.items
     texts = tuple((name, value) for name in FREE_TEXT if (value := getattr(persona, name)))
     return _facts(persona.age, persona.gender, persona.occupation, persona.emotions, texts)
 
 
-@lru_cache(maxsize=1024)
 def _facts(
     age: int, gender: str, occupation: str, emotions: tuple[str, ...], texts: tuple[tuple[str, str], ...]
 ) -> tuple[Fact, ...]:
-    # The key holds only what facts are made of: a persona with provenance cannot be hashed.
     found = [
         Fact("age", str(age), "number"),
         Fact("gender", gender, "phrase"),
@@ -206,9 +211,9 @@ def same_number(one: Number, other: Number) -> bool:
     return one.value != int(one.value) or (one.value > 12 and one.value % 10 != 0) or one.value > 1000
 
 
-def known_number(number: Number, readings: Sequence[Reading]) -> bool:
+def known_number(number: Number, heard: Iterable[Number]) -> bool:
     """Whether a number was said, read generously: only a small one with another noun is another number."""
-    return any(_may_be(number, other) for reading in readings for other in reading.numbers)
+    return any(_may_be(number, other) for other in heard)
 
 
 def _may_be(one: Number, other: Number) -> bool:

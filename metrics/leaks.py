@@ -11,6 +11,7 @@ from metrics.consistency_words import COMMON_GUESSES, FEMALE, IMPLIED, MALE, SHO
 from metrics.facts import LEAST_SHARED, Fact, Hit, Key, key_of, known_number, name_tokens, same_number
 from metrics.mentions import Number, Reading, bare, read
 from socialsim.identity import Same
+from socialsim.text import joined
 
 _SENTENCE = re.compile(r"(?<=[.!?…])\s+")
 # A proposal, not a report: its times and durations are the supporter's own.
@@ -46,15 +47,51 @@ def leaks_in(text: str, said: Sequence[str], facts: Sequence[Fact]) -> list[tupl
     Returns:
         Each fact once, with the words that state it.
     """
-    reading = read(text)
-    heard: list[Reading] | None = None
+    reading, heard = read(text), _Heard(tuple(said))
     found: dict[Key, tuple[Fact, str]] = {}
     for hit in _stated(reading, tuple(facts)):
-        heard = [read(before) for before in said] if heard is None else heard
         key = key_of(hit.fact)
         if key not in found and not _known(hit, key, reading, heard):
             found[key] = (hit.fact, text[hit.start : hit.end])
     return list(found.values())
+
+
+class _Heard(NamedTuple):
+    """All that was said before, read together, as far as somebody asks."""
+
+    said: tuple[str, ...]
+
+    @property
+    def lowers(self) -> frozenset[str]:
+        return joined(_lowers, self.said)
+
+    @property
+    def stems(self) -> frozenset[str]:
+        return joined(_stems, self.said)
+
+    @property
+    def numbers(self) -> frozenset[Number]:
+        return joined(_numbers, self.said)
+
+    @property
+    def relations(self) -> frozenset[str]:
+        return joined(_relations, self.said)
+
+
+def _lowers(text: str) -> frozenset[str]:
+    return read(text).lowers
+
+
+def _stems(text: str) -> frozenset[str]:
+    return read(text).stems
+
+
+def _numbers(text: str) -> frozenset[Number]:
+    return frozenset(read(text).numbers)
+
+
+def _relations(text: str) -> frozenset[str]:
+    return frozenset(relation.name for relation in read(text).relations)
 
 
 class _Index(NamedTuple):
@@ -173,47 +210,50 @@ def _profile_hits(fact: Fact, reading: Reading) -> Iterator[Hit]:
             old = {"year", "old"} <= number.units
             if number.value == float(fact.text) and (old or _AGE_CUE.search(reading.text[: number.start])):
                 yield Hit(fact, number.start, number.end)
-    else:
+    elif any(noun in reading.lower for noun in _nouns(fact)):
         for found in _profile_pattern(fact).finditer(reading.text):
             yield Hit(fact, found.start(), found.end())
+
+
+def _nouns(fact: Fact) -> list[str]:
+    if fact.field == "occupation":
+        return [fact.text.lower()]
+    return FEMALE if fact.text == "Female" else MALE
 
 
 @lru_cache(maxsize=256)
 def _profile_pattern(fact: Fact) -> re.Pattern[str]:
     """The seeker addressed as what they are: "as a nurse", "you are a man"."""
-    nouns = (FEMALE if fact.text == "Female" else MALE) if fact.field == "gender" else [fact.text.lower()]
-    noun = f"(?:{'|'.join(nouns)})"
+    noun = f"(?:{'|'.join(_nouns(fact))})"
     return re.compile(
         rf"(?i)\b(?:as|being|you're|you are) an? (?:\w+ )?{noun}\b(?!,? (?:i|we|my|or)\b)|\b{noun} like you\b"
     )
 
 
-def _known(hit: Hit, key: Key, reading: Reading, heard: list[Reading]) -> bool:
+def _known(hit: Hit, key: Key, reading: Reading, heard: _Heard) -> bool:
     fact = hit.fact
     if fact.field == "age":
-        return any(number.value == float(fact.text) for before in heard for number in before.numbers)
+        return any(number.value == float(fact.text) for number in heard.numbers)
     if fact.field == "gender":
-        return any(before.lowers & set(FEMALE if fact.text == "Female" else MALE) for before in heard)
+        return not heard.lowers.isdisjoint(_nouns(fact))
     if fact.field == "occupation":
-        return any(word[:4] == token[:4] for word in key.stems for before in heard for token in before.stems)
+        return any(word[:4] == token[:4] for word in key.stems for token in heard.stems)
     if key.number:
-        return known_number(key.number, heard)
+        return known_number(key.number, heard.numbers)
     if key.name:
-        return any((key.name | fact.told_by) & before.lowers for before in heard)
+        return bool((key.name | fact.told_by) & heard.lowers)
     if fact.kind == "relation" and key.relation:
         return _relation_known(hit, key, reading, heard)
     stated = key.stems & frozenset(token.stem for token in reading.tokens if hit.start <= token.start < hit.end)
-    fresh = stated.difference(*(before.stems for before in heard))
-    return len(fresh) < (1 if fact.kind == "relation" else LEAST_SHARED)
+    return len(stated - heard.stems) < (1 if fact.kind == "relation" else LEAST_SHARED)
 
 
-def _relation_known(hit: Hit, key: Key, reading: Reading, heard: list[Reading]) -> bool:
+def _relation_known(hit: Hit, key: Key, reading: Reading, heard: _Heard) -> bool:
     implied = IMPLIED.get(key.relation, frozenset())
-    for before in heard:
-        if implied & (before.lowers | before.stems) or any(r.name == key.relation for r in before.relations):
-            return True
-        if any(relation.name in implied or _by_marriage(key.relation, relation.name) for relation in before.relations):
-            return True
+    if implied & heard.lowers or implied & heard.stems or heard.relations & (implied | {key.relation}):
+        return True
+    if any(_by_marriage(key.relation, other) for other in heard.relations):
+        return True
     asks = "?" in reading.text[hit.end :].split(".")[0]
     plural = reading.text[hit.start : hit.end].lower().endswith(("friends", "colleagues", "parents"))
     return plural or (asks and key.relation in COMMON_GUESSES)

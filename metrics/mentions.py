@@ -69,36 +69,70 @@ class Relation(NamedTuple):
     end: int
 
 
+class Forms(NamedTuple):
+    """A word or figure by itself.
+
+    Attributes:
+        lower: in lower case.
+        stem: its base form.
+        bare: in lower case, without a possessive ending.
+        counts: whether it can begin a quantity.
+        relation: the relation it names, if any.
+    """
+
+    lower: str
+    stem: str
+    bare: str
+    counts: bool
+    relation: str | None
+
+
 class Reading:
     """A text as this module sees it; what nobody asks for is not looked for.
 
     Attributes:
         text: the text.
-        tokens: its words and figures.
     """
 
     def __init__(self, text: str) -> None:
         self.text = text
-        self.tokens = tuple(_tokens(text))
+
+    @cached_property
+    def _forms(self) -> list[Forms]:
+        return list(map(_forms, _TOKEN.findall(self.text)))
+
+    @cached_property
+    def tokens(self) -> tuple[Token, ...]:
+        """The words and figures, each with its place."""
+        return tuple(_tokens(self.text))
+
+    @cached_property
+    def lower(self) -> str:
+        """The text in lower case."""
+        return self.text.lower()
 
     @cached_property
     def lowers(self) -> frozenset[str]:
         """The words, without possessive endings."""
-        return frozenset(map(bare, self.tokens))
+        return frozenset([forms.bare for forms in self._forms])
 
     @cached_property
     def stems(self) -> frozenset[str]:
         """The base forms."""
-        return frozenset(token.stem for token in self.tokens)
+        return frozenset([forms.stem for forms in self._forms])
 
     @cached_property
     def numbers(self) -> tuple[Number, ...]:
         """The quantities, in order."""
+        if not any(forms.counts for forms in self._forms):
+            return ()
         return tuple(_numbers(self.text, self.tokens))
 
     @cached_property
     def relations(self) -> tuple[Relation, ...]:
         """The relation nouns, in order."""
+        if not any(forms.relation for forms in self._forms):
+            return ()
         return tuple(_relations(self.text, self.tokens))
 
 
@@ -149,14 +183,15 @@ def _tokens(text: str) -> Iterator[Token]:
         start = found.start()
         opens = end == 0 or (text[end:start] != " " and bool(_SENTENCE_GAP.search(text, end, start)))
         end = found.end()
-        yield Token(*_forms(word), start, end, opens, word[0].isupper())
+        forms = _forms(word)
+        yield Token(forms.lower, forms.stem, start, end, opens, word[0].isupper())
 
 
-@lru_cache(maxsize=16384)
-def _forms(word: str) -> tuple[str, str]:
-    """Lower case and base form."""
+@lru_cache(maxsize=16384)  # texts have many words, a language few
+def _forms(word: str) -> Forms:
     lower = fold(word)
-    return lower, stem(lower)
+    counts = _calendar(lower) is not None or _ordinal(lower) is not None or _is_number(lower)
+    return Forms(lower, stem(lower), unpossessed(lower), counts, _relation(lower))
 
 
 def _adjacent(text: str, left: Token, right: Token) -> bool:
@@ -188,7 +223,7 @@ def _date(tokens: tuple[Token, ...], at: int) -> Number | None:
     return Number(float(index), frozenset(), "date", token.start, token.end)
 
 
-# What a word is by itself is looked up once: texts have many words, a language few.
+# What a word is by itself is looked up once.
 _known = lru_cache(maxsize=16384)
 
 

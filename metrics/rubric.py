@@ -21,6 +21,7 @@ from metrics.quotes import occurs
 from signatures.judge import Evidence, JudgeDialogue, Judgement, narrowed
 from signatures.rubric import Dimension, guide_text
 from socialsim.ask import BadAnswer, Exhausted, ask, ask_until
+from socialsim.predict import Predict
 from socialsim.schema import Dialogue, Record, Role, Turn, Usage
 
 __all__ = [
@@ -111,7 +112,7 @@ class RubricLeaf(dspy.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.judge = dspy.Predict(JudgeDialogue)
+        self.judge = Predict(JudgeDialogue)
 
     def forward(self, quotable: tuple[str, ...] = (), **inputs: Any) -> dspy.Prediction:
         """Judge one dimension."""

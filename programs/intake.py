@@ -11,6 +11,7 @@ import dspy
 
 from signatures.intake import Screening, ScreenPost, TranslatePost, Translation, Verdict
 from socialsim.ask import BadAnswer, Exhausted, ask, ask_until
+from socialsim.predict import Predict
 from socialsim.schema import Original, Post, Rejection, Role, Scenario
 from socialsim.screening import Reason, reject, translation_fault
 from socialsim.text import is_chinese
@@ -35,8 +36,8 @@ class Intake(dspy.Module):
         super().__init__()
         self.lm_screening = lm_screening
         self.tries = tries
-        self.screen = dspy.Predict(ScreenPost)
-        self.translate = dspy.Predict(TranslatePost)
+        self.screen = Predict(ScreenPost)
+        self.translate = Predict(TranslatePost)
 
     async def aforward(self, post: Post) -> Scenario | Rejection:
         """Turn a post that passed the rules into a scenario, or say why not.

@@ -76,7 +76,7 @@ async def best(
 
 def parroted(text: str, correction: str) -> list[Finding]:
     """What a very small model does with a correction: it says it."""
-    if ngrams(words(text), _PARROTED) & ngrams(words(correction), _PARROTED):
+    if correction and ngrams(words(text), _PARROTED) & ngrams(words(correction), _PARROTED):
         return [Finding("parroted", "a correction is for you alone; say what you would say to the other", hard=False)]
     return []
 

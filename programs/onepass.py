@@ -14,6 +14,7 @@ from programs.simulate import SimulationOptions, stand
 from programs.turn import seeker_turn, supporter_turn
 from signatures.dialogue import onepass_signature
 from socialsim.ask import BadAnswer, ask
+from socialsim.predict import Predict
 from socialsim.render import persona_text
 from socialsim.schema import Dialogue, Persona, Role, Speaker, Turn
 from socialsim.validation import check_reasoning, check_utterance
@@ -24,7 +25,7 @@ class DialogueWriter(dspy.Module):
 
     def __init__(self, options: SimulationOptions) -> None:
         super().__init__()
-        self.write = dspy.Predict(onepass_signature(options.nodes, options.emoji))
+        self.write = Predict(onepass_signature(options.nodes, options.emoji))
 
     def forward(self, **inputs: Any) -> dspy.Prediction:
         """Write one dialogue."""

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 from programs.nearest import nearest
 from signatures.persona import ChooseTopic, RetellPost, persona_signature
 from socialsim.ask import BadAnswer, ask, ask_until, explain
+from socialsim.predict import Predict
 from socialsim.schema import Persona, Personality, Role, Scenario
 from socialsim.taxonomy import MIN_AGE, SUBTOPICS, Topic, Trait, canonical_subtopic
 from socialsim.text import words
@@ -33,7 +34,7 @@ class PersonaWriter(dspy.Module):
     def __init__(self) -> None:
         super().__init__()
         self.nearest = 0
-        self.write = dspy.Predict(persona_signature(next(iter(Topic))))
+        self.write = Predict(persona_signature(next(iter(Topic))))
 
     def answer_type(self, topic: str) -> type[BaseModel]:
         """The type of an answer for a topic."""
@@ -72,8 +73,8 @@ class PersonaRealism(dspy.Module):
     def __init__(self, tries: int = 4) -> None:
         super().__init__()
         self.tries = tries
-        self.choose_topic = dspy.Predict(ChooseTopic)
-        self.retell = dspy.Predict(RetellPost)
+        self.choose_topic = Predict(ChooseTopic)
+        self.retell = Predict(RetellPost)
         self.persona = PersonaWriter()
 
     async def aforward(self, scenario: Scenario) -> Persona:

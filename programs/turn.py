@@ -9,6 +9,7 @@ import dspy
 
 from signatures.seeker import seeker_signature
 from signatures.supporter import narrowed, supporter_signature
+from socialsim.predict import Predict
 from socialsim.schema import Node, Reasoning, Speaker, StagedStrategy, Turn
 from socialsim.taxonomy import STAGED_STRATEGIES
 from socialsim.text import split_emoji, with_emoji
@@ -21,7 +22,7 @@ class Seeker(dspy.Module):
 
     def __init__(self, emoji: bool = True) -> None:
         super().__init__()
-        self.speak = dspy.Predict(seeker_signature(emoji))
+        self.speak = Predict(seeker_signature(emoji))
 
     def forward(self, **inputs: Any) -> dspy.Prediction:
         """Say one line."""
@@ -42,7 +43,7 @@ class Supporter(dspy.Module):
         super().__init__()
         self.nodes = nodes
         self.emoji = emoji
-        self.reply = dspy.Predict(supporter_signature(nodes, emoji))
+        self.reply = Predict(supporter_signature(nodes, emoji))
 
     def forward(self, allowed: tuple[str, ...] = STAGED_STRATEGIES, **inputs: Any) -> dspy.Prediction:
         """Reply once."""

@@ -91,6 +91,24 @@ def response_schema(signature: type[dspy.Signature]) -> Schema:
     return _close_objects(model.model_json_schema())
 
 
+@_remembered(1024)
+def _response_format(signature: type[dspy.Signature]) -> Schema | None:
+    """What a request says of its answer's form, not to be changed.
+
+    None for an object of any keys, as an optimiser may ask for: no strict schema can describe it.
+    """
+    loose = any(get_origin(field.annotation) is dict for field in signature.output_fields.values())
+    if loose and not _single_model(signature):
+        return None
+    schema = {"name": signature.__name__[:60], "schema": response_schema(signature), "strict": True}
+    return {"type": "json_schema", "json_schema": schema}
+
+
+@_remembered(1024)
+def _takes_text(signature: type[dspy.Signature]) -> bool:
+    return all(field.annotation is str for field in signature.input_fields.values())
+
+
 def _values(annotation: Any) -> str:
     """Allowed values of a field in words, empty where anything goes."""
     if get_origin(annotation) is Literal:
@@ -131,33 +149,50 @@ class CompactAdapter(dspy.JSONAdapter):
     def _prepare_response_format(
         self, lm: dspy.BaseLM, lm_kwargs: dict[str, Any], signature: type[dspy.Signature]
     ) -> None:
-        # An object of any keys, such as an optimiser may ask for, is nothing a strict schema can describe.
-        loose = not _single_model(signature) and any(
-            get_origin(field.annotation) is dict for field in signature.output_fields.values()
-        )
-        if lm.supports_response_schema and not loose:
-            schema = {"name": signature.__name__[:60], "schema": response_schema(signature), "strict": True}
-            lm_kwargs["response_format"] = {"type": "json_schema", "json_schema": schema}
+        if lm.supports_response_schema and (form := _response_format(signature)):
+            lm_kwargs["response_format"] = form
         elif "response_format" in lm.supported_params:
             lm_kwargs["response_format"] = {"type": "json_object"}
 
-    async def acall(
+    async def answer(
         self,
         lm: dspy.BaseLM,
-        lm_kwargs: dict[str, Any],
+        config: dict[str, Any],
         signature: type[dspy.Signature],
         demos: list[dict[str, Any]],
         inputs: dict[str, Any],
-    ) -> list[dict[str, Any]]:
-        """Ask and read the answer; where LM and signature allow it, without what DSPy does for others."""
+    ) -> dict[str, Any] | None:
+        """Ask without what DSPy does for others.
+
+        Returns:
+            The output fields; None, and nobody was asked, where LM, signature or inputs need all of DSPy.
+
+        Raises:
+            AdapterParseError: if the answer is malformed.
+        """
         plainly = getattr(lm, "takes_plainly", None)
-        if not (plainly and _single_model(signature)):
-            return await super().acall(lm, lm_kwargs, signature, demos, inputs)
-        self._prepare_response_format(lm, lm_kwargs, signature)
-        if not plainly(lm_kwargs):
-            return await dspy.ChatAdapter.acall(self, lm, lm_kwargs, signature, demos, inputs)
-        text = await lm.answer(self.format(signature, demos, inputs), lm_kwargs)
-        return self._call_postprocess(signature, signature, [text], lm, lm_kwargs)
+        if not plainly or not _single_model(signature) or inputs.keys() != set(_input_names(signature)):
+            return None
+        options = dict(config)
+        self._prepare_response_format(lm, options, signature)
+        if not plainly(options):
+            return None
+        text = await lm.answer(self.format(signature, demos, inputs), options)
+        if not text:
+            raise AdapterParseError("JSONAdapter", signature, text, message="the answer was empty")
+        return self.parse(signature, text)
+
+    def format(
+        self, signature: type[dspy.Signature], demos: list[dict[str, Any]], inputs: dict[str, Any]
+    ) -> list[dict[str, Any]]:
+        """System message, demonstrations, inputs."""
+        if not _takes_text(signature):
+            messages: list[dict[str, Any]] = super().format(signature, demos, inputs)
+            return messages
+        content = self.format_user_message_content(signature, inputs, main_request=True)
+        messages = [{"role": "system", "content": self.format_system_message(signature)}]
+        messages += self.format_demos(signature, demos)
+        return [*messages, {"role": "user", "content": content}] if content else messages
 
     def format_demos(self, signature: type[dspy.Signature], demos: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """The demonstrations' messages; those of a run are the same in every prompt."""

@@ -111,11 +111,23 @@ class Journal(_Closing, Generic[R]):
         line = record.model_dump_json(exclude_defaults=True).encode() + b"\n"
         if self._durable and self._model.model_validate_json(line) != record:
             raise ValueError(f"{self._model.__name__} {record.id!r} would not read back as it is; build it validated")
+        self._add(record.id, line)
+
+    def append_line(self, record_id: str, line: bytes) -> None:
+        """The same for a record that is written as JSON already; that it reads back is its writer's to know.
+
+        Raises:
+            ValueError: the id is there already, or it is closed.
+            OutputError: the disk refused; the file still ends at a whole line.
+        """
+        self._add(record_id, line + b"\n")
+
+    def _add(self, record_id: str, line: bytes) -> None:
         with self._lock, _writing(self.path):
-            if record.id in self._ids:
-                raise ValueError(f"{self.path}: id {record.id!r} is already there")
+            if record_id in self._ids:
+                raise ValueError(f"{self.path}: id {record_id!r} is already there")
             self._write(line)
-            self._ids[record.id] = None
+            self._ids[record_id] = None
 
     def close(self) -> None:
         """Flush to the disk itself and close; a second call does nothing.

@@ -56,6 +56,7 @@ class KeptAnswers:
         self._meter = meter
         self._before_call = before_call
         self._counted = meter.usage()
+        self._question: tuple[Mapping[str, Any], str] = ({}, "")  # the last, with its hash
         self._waiting: dict[str, deque[Kept]] = defaultdict(deque)
         self._journal: Journal[Kept] | None = None
         if file.exists():
@@ -79,9 +80,12 @@ class KeptAnswers:
         if self._journal is None:
             self._journal = Journal(self._file, Kept, durable=False)
         counted, self._counted = self._counted, self._meter.usage()
+        used = self._counted.since(counted)
         number = f"{len(self._journal) + 1:04d}"
-        asked, usage = self._hash(question), self._counted.since(counted)
-        self._journal.append(Kept(id=number, question=asked, answer=answer, fault=fault, usage=usage))
+        # What `Kept` reads back; thousands are written for each that is read.
+        line = {"id": number, "question": self._hash(question), "usage": dict(used)}
+        told = {"answer": answer} if fault is None else {"fault": fault}
+        self._journal.append_line(number, orjson.dumps(line | told))
 
     def close(self) -> None:
         """Give the file back; it stays until the item is journalled."""
@@ -89,9 +93,11 @@ class KeptAnswers:
             self._journal.close()
 
     def _hash(self, question: Mapping[str, Any]) -> str:
-        told = {name: value for name, value in question.items() if isinstance(value, str | tuple)}
-        asked = orjson.dumps([self._basis, told], option=orjson.OPT_SORT_KEYS)
-        return hashlib.blake2b(asked, digest_size=12).hexdigest()
+        if self._question[0] is not question:
+            told = {name: value for name, value in question.items() if isinstance(value, str | tuple)}
+            asked = orjson.dumps([self._basis, told], option=orjson.OPT_SORT_KEYS)
+            self._question = question, hashlib.blake2b(asked, digest_size=12).hexdigest()
+        return self._question[1]
 
 
 def kept_file(run: Path, step: str, item_id: str) -> Path:

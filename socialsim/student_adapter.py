@@ -74,7 +74,8 @@ class StudentAdapter(CompactAdapter):
     ) -> None:
         super()._prepare_response_format(lm, lm_kwargs, signature)
         if is_supporter(signature):
-            lm_kwargs["response_format"]["json_schema"]["schema"] = text_schema(signature, self.variant)
+            schema = {"name": "reply", "schema": text_schema(signature, self.variant), "strict": True}
+            lm_kwargs["response_format"] = {"type": "json_schema", "json_schema": schema}
 
 
 def is_supporter(signature: type[dspy.Signature]) -> bool:

@@ -14,7 +14,7 @@ from socialsim.taxonomy import EMOJIS
 _WORD = re.compile(r"[^\W_]+(?:['’.\-][^\W_]+)*")
 _SENTENCE_END = re.compile(r"(?<=[.!?…。！？])\s+")
 # Longest first, so that a heart with its variation selector is not cut in half.
-_EMOJI_END = re.compile(r"\s*(" + "|".join(sorted(map(re.escape, EMOJIS), key=len, reverse=True)) + r")\s*$")
+_EMOJIS = tuple(sorted(EMOJIS, key=len, reverse=True))
 _CJK = re.compile(r"[\u3400-\u9fff\uf900-\ufaff]")
 # The checks of a turn read its texts several times; what they want of earlier turns is `joined`.
 _remembered = lru_cache(maxsize=2048)
@@ -37,6 +37,8 @@ def words(text: str) -> tuple[str, ...]:
 @_remembered
 def count_words(text: str) -> int:
     """Number of words; for Chinese, of characters (as the paper counts PsyQA)."""
+    if text.isascii():
+        return len(words(text))
     characters = len(_CJK.findall(text))
     return characters + len(words(_CJK.sub(" ", text)))
 
@@ -55,14 +57,17 @@ def sentences(text: str) -> tuple[str, ...]:
 
 def ngrams(tokens: tuple[str, ...], n: int) -> set[tuple[str, ...]]:
     """The distinct n-grams of some tokens."""
-    return {tokens[i : i + n] for i in range(len(tokens) - n + 1)}
+    return set(zip(*(tokens[i:] for i in range(n)), strict=False))
 
 
 @lru_cache(maxsize=16384)  # of earlier turns, too: two strings are little to keep
 def split_emoji(text: str) -> Closed:
     """Split a closing emoji of ours from an utterance; None where it has none."""
-    found = _EMOJI_END.search(text)
-    return Closed(text[: found.start()], found.group(1)) if found else Closed(text, None)
+    stripped = text.rstrip()
+    if stripped.isascii() or not stripped.endswith(_EMOJIS):
+        return Closed(text, None)
+    emoji = next(filter(stripped.endswith, _EMOJIS))
+    return Closed(stripped.removesuffix(emoji).rstrip(), emoji)
 
 
 def with_emoji(text: str, emoji: str | None) -> str:
@@ -107,3 +112,24 @@ def joined(of: Callable[[str], frozenset[_T]], texts: tuple[str, ...]) -> frozen
 @lru_cache(maxsize=1024)
 def _joined(of: Callable[[str], frozenset[_T]], texts: tuple[str, ...]) -> frozenset[_T]:
     return _joined(of, texts[:-1]) | of(texts[-1]) if texts else frozenset()
+
+
+class Guarded:
+    """A pattern of many alternatives that is only tried where a text holds what one of them needs.
+
+    Args:
+        pattern: ignores case.
+        needles: in lower case; whatever the pattern matches holds one of them.
+    """
+
+    def __init__(self, pattern: re.Pattern[str], *needles: str) -> None:
+        self.pattern = pattern
+        self._needles = needles
+
+    def search(self, text: str) -> re.Match[str] | None:
+        """The first match."""
+        lowered = text.lower()
+        for needle in self._needles:
+            if needle in lowered:
+                return self.pattern.search(text)
+        return None

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from rapidfuzz import fuzz
+from rapidfuzz import fuzz, process
 
 from socialsim.schema import Dialogue, Node, Speaker, Turn
 from socialsim.taxonomy import (
@@ -23,20 +23,26 @@ from socialsim.taxonomy import (
     Stage,
     Strategy,
 )
-from socialsim.text import count_words, joined, ngrams, sentences, split_emoji, words
+from socialsim.text import Guarded, count_words, joined, ngrams, sentences, split_emoji, words
 
 MAX_WORDS = {Speaker.SEEKER: SEEKER_MAX_WORDS, Speaker.SUPPORTER: SUPPORTER_MAX_WORDS}
 
 # Words a person may also use ("my therapist: ...") are a speaker's label at the start of a sentence only.
-_SPEAKER_LINE = re.compile(
-    r"(?i)(?:^|[\s\"'(\[*])(?:help[- ]?)?(?:seeker|supporter)\s*\**[:：]|"
-    r"(?:^|[.!?…]\s+|[\n\"(\[*]\s*)(?:user|assistant|human|counsell?or|therapist)\s*\**[:：]"
+_SPEAKER_LINE = Guarded(
+    re.compile(
+        r"(?i)(?:^|[\s\"'(\[*])(?:help[- ]?)?(?:seeker|supporter)\s*\**[:：]|"
+        r"(?:^|[.!?…]\s+|[\n\"(\[*]\s*)(?:user|assistant|human|counsell?or|therapist)\s*\**[:：]"
+    ),
+    *":：",
 )
-_PLACEHOLDER = re.compile(
-    r"(?i)[{}]|<[^<>]{1,40}>|\[[^\]]{0,40}\]|_{3,}|\bexchange \d+ of \d|\blorem ipsum\b|"
-    r"\b(?:insert (?:your |the |a )?|seeker'?s? |supporter'?s? )(?:name|text|reply|utterance)\b|"
-    r"\byour (?:name|text|reply|utterance|line) here\b|\byour (?:next line|reply), at most\b|"
-    r"^\W*your (?:next )?(?:name|text|reply|utterance|line)\W*$"
+_PLACEHOLDER = Guarded(
+    re.compile(
+        r"(?i)[{}]|<[^<>]{1,40}>|\[[^\]]{0,40}\]|_{3,}|\bexchange \d+ of \d|\blorem ipsum\b|"
+        r"\b(?:insert (?:your |the |a )?|seeker'?s? |supporter'?s? )(?:name|text|reply|utterance)\b|"
+        r"\byour (?:name|text|reply|utterance|line) here\b|\byour (?:next line|reply), at most\b|"
+        r"^\W*your (?:next )?(?:name|text|reply|utterance|line)\W*$"
+    ),
+    *("{", "}", "<", "[", "___", "exchange", "lorem", "name", "text", "reply", "utterance", "line"),
 )
 _FIELD_NAMES = frozenset(
     [
@@ -58,15 +64,21 @@ _FIELD_NAMES = frozenset(
     ]
 )
 # Advice the paper's rules rule out: it fits everyone, so it helps nobody in particular.
-_GENERIC_ADVICE = re.compile(
-    r"(?i)\b(?:meditat(?:e|ing|ion)|mindfulness|journall?ing|"
-    r"(?:keep|keeping|start|starting|write in|writing in|try) (?:an? |your )?(?:\w+ )?(?:journal|diary)|"
-    r"(?:take|taking|try) (?:an? |some |a few |\w+ )?deep breaths?|deep breathing|breathing exercises?|"
-    r"write (?:it|things|them) down|self[- ]care|stay(?:ing)? positive|think positive(?:ly)?|"
-    r"consider(?:ing)? (?:therapy|counsell?ing)|(?:go|going) to therapy|(?:get|seek|find)(?:ing)? professional help|"
-    r"(?:see|seek|talk(?:ing)? to|speak(?:ing)? (?:to|with)|reach(?:ing)? out to|consult\w*|find) "
-    r"(?:an? |some |with )*(?:mental health |licensed |trained |qualified )*"
-    r"(?:professionals?|therapists?|counsell?ors?|psycholog\w+|psychiatr\w+)(?! (?:photo|cook|chef|cleaner|mover)))\b"
+_GENERIC_ADVICE = Guarded(
+    re.compile(
+        r"(?i)\b(?:meditat(?:e|ing|ion)|mindfulness|journall?ing|"
+        r"(?:keep|keeping|start|starting|write in|writing in|try) (?:an? |your )?(?:\w+ )?(?:journal|diary)|"
+        r"(?:take|taking|try) (?:an? |some |a few |\w+ )?deep breaths?|deep breathing|breathing exercises?|"
+        r"write (?:it|things|them) down|self[- ]care|stay(?:ing)? positive|think positive(?:ly)?|"
+        r"consider(?:ing)? (?:therapy|counsell?ing)|(?:go|going) to therapy|"
+        r"(?:get|seek|find)(?:ing)? professional help|"
+        r"(?:see|seek|talk(?:ing)? to|speak(?:ing)? (?:to|with)|reach(?:ing)? out to|consult\w*|find) "
+        r"(?:an? |some |with )*(?:mental health |licensed |trained |qualified )*"
+        r"(?:professionals?|therapists?|counsell?ors?|psycholog\w+|psychiatr\w+)"
+        r"(?! (?:photo|cook|chef|cleaner|mover)))\b"
+    ),
+    *("meditat", "mindful", "journal", "diary", "breath", " down", "self", "positive"),
+    *("therap", "counsel", "professional", "psycholog", "psychiatr"),
 )
 _COPIED_RUN = 8  # words in a row shared with a demonstration that make a copy
 _NEAR_SAME = 90.0  # rapidfuzz ratio (0-100) from which two utterances are the same
@@ -148,8 +160,8 @@ def _repeats(bare: str, earlier: Sequence[str]) -> bool:
         return True
     if len(words(bare)) < 4:
         return False
-    lowered = _lowered(bare)
-    return any(fuzz.ratio(lowered, _lowered(text), score_cutoff=_NEAR_SAME) for text in earlier)
+    before = map(_lowered, earlier)
+    return process.extractOne(_lowered(bare), before, scorer=fuzz.ratio, score_cutoff=_NEAR_SAME) is not None
 
 
 @lru_cache(maxsize=512)
@@ -164,8 +176,7 @@ def _lowered(text: str) -> str:
 
 
 def _loops(tokens: tuple[str, ...]) -> bool:
-    runs = [tokens[i : i + 4] for i in range(len(tokens) - 3)]
-    return len(runs) != len(set(runs))
+    return len(ngrams(tokens, 4)) < len(tokens) - 3
 
 
 def copy_runs(texts: Iterable[str]) -> frozenset[tuple[str, ...]]:

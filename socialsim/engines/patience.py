@@ -13,8 +13,7 @@ import math
 import random
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Final, Self, TypeVar
 
@@ -77,17 +76,20 @@ class Patience:
         Raises:
             dspy.utils.exceptions.LMError: what it failed with last, where it may not or need not be sent again.
         """
-        trial = _Trial(self)
+        trial: _Trial | None = None
         while True:
-            async with self._turn():
-                started = self.clock()
-                try:
-                    made = await attempt()
-                except Exception as error:
-                    wait = trial.wait_after(error, started)
-                else:
-                    self._answered(started)
-                    return made
+            place = await self._place()
+            started = self.clock()
+            try:
+                made = await attempt()
+            except Exception as error:
+                trial = trial or _Trial(self)
+                wait = trial.wait_after(error, started)
+            else:
+                self._answered(started)
+                return made
+            finally:
+                place.leave()
             await asyncio.sleep(wait)
 
     def ask_blocking(self, attempt: Callable[[], T]) -> T:
@@ -105,8 +107,7 @@ class Patience:
                 self._answered(started)
                 return made
 
-    @asynccontextmanager
-    async def _turn(self) -> AsyncIterator[None]:
+    async def _place(self) -> _Place:
         """A place among the requests under way, first come first served."""
         if self._waiting or not self._has_room():
             await self._wait()
@@ -116,10 +117,11 @@ class Patience:
         try:
             while (wait := self._not_before - self.clock()) > 0:
                 await asyncio.sleep(wait)
-            place.count_on(max(_SLOW * self._usual, _LEAST_SLOW))
-            yield
-        finally:
+        except BaseException:
             place.leave()
+            raise
+        place.count_on(max(_SLOW * self._usual, _LEAST_SLOW))
+        return place
 
     async def _wait(self) -> None:
         turn = asyncio.get_running_loop().create_future()

@@ -59,8 +59,11 @@ class PatientLM(dspy.LM):
         return counted(self.model, answer)
 
     async def _once(self, messages: list[dict[str, Any]], settings: dict[str, Any]) -> Answer:
-        with error_boundary(self.model, unexpected=True):
+        try:
             made: Answer = await self._async_engine_spec.answer(messages, settings)
+        except Exception:
+            with error_boundary(self.model, unexpected=True):
+                raise
         return made
 
 
