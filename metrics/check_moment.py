@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from math import prod
@@ -57,8 +57,8 @@ class Moment:
         """1-based number of the utterance that is checked."""
         return len(self.history) + 1
 
-    @cached_property
-    def vocabulary(self) -> frozenset[str]:
+    @property
+    def vocabulary(self) -> Set[str]:
         """The content of everything said so far."""
         return joined(content, tuple(turn.text for turn in self.history))
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from itertools import chain
-from typing import Final
+from typing import Final, NamedTuple
 
 from metrics.check_moment import Marks, Moment, persona_content, persona_definite, persona_texts
 from metrics.check_words import content, copied_share, definite, heard, shared_run_share, shown, word_set
@@ -100,21 +100,32 @@ def invented_in(text: str, known: Iterable[str], also: Iterable[str] = ()) -> li
     names, figures = _NAME.findall(text), _FIGURE.findall(text) if _DIGIT.search(text) else []
     if not names and not figures:
         return []
-    told = joined(heard, tuple(known)).union(*map(heard, also))
-    new = [name for name in names if not _is_heard(name, told)]
-    new += [figure for figure in figures if figure not in told and not _is_told(figure, told)]
+    told = _Told(joined(heard, tuple(known)), frozenset().union(*map(heard, also)))
+    new = [name for name in names if not told.of_name(name)]
+    new += [figure for figure in figures if not told.of_figure(figure)]
     return list(dict.fromkeys(new))
 
 
-def _is_told(figure: str, told: frozenset[str]) -> bool:
-    spelt = _spelt(figure)
-    parts = re.split("[.,:]", figure)
-    return (bool(spelt) and told.issuperset(spelt)) or (len(parts) > 1 and told.issuperset(parts))
+class _Told(NamedTuple):
+    """The words that were heard, in two parts."""
 
+    words: Set[str]
+    others: Set[str]
 
-def _is_heard(name: str, told: frozenset[str]) -> bool:
-    parts = [part for word in words(name) for part in word.replace("'", "-").split("-") if len(part) > 1]
-    return not parts or any({part, part.removesuffix("s"), f"{part}s"} & (told | _NO_NAMES) for part in parts)
+    def any(self, of: Iterable[str]) -> bool:
+        return any(word in self.words or word in self.others for word in of)
+
+    def all(self, of: Iterable[str]) -> bool:
+        return all(word in self.words or word in self.others for word in of)
+
+    def of_figure(self, figure: str) -> bool:
+        spelt, parts = _spelt(figure), re.split("[.,:]", figure)
+        return self.any([figure]) or (bool(spelt) and self.all(spelt)) or (len(parts) > 1 and self.all(parts))
+
+    def of_name(self, name: str) -> bool:
+        parts = [part for word in words(name) for part in word.replace("'", "-").split("-") if len(part) > 1]
+        forms = [form for part in parts for form in (part, part.removesuffix("s"), f"{part}s")]
+        return not parts or not _NO_NAMES.isdisjoint(forms) or self.any(forms)
 
 
 def _specificity(text: str, moment: Moment) -> CheckVerdict:

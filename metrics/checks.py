@@ -16,7 +16,7 @@ from metrics.check_supporter import check_control, check_supporter, detail_of_re
 from metrics.check_whole import check_whole
 from metrics.verdicts import CheckVerdict, Rule
 from socialsim.schema import Dialogue, Node, Persona, Speaker, Turn
-from socialsim.text import count_words
+from socialsim.text import count_words, one_dialogue
 from socialsim.validation import MAX_WORDS, Finding, check_utterance
 
 __all__ = ["Moment", "check_content", "check_dialogue", "check_turn", "nodes_of"]
@@ -110,8 +110,9 @@ def check_dialogue(
         The turns' verdicts in order, then those of the whole dialogue (``turn`` None).
     """
     asked, verdicts = nodes_of(dialogue) if nodes is None else nodes, list[CheckVerdict]()
-    for index, turn in enumerate(dialogue.turns):
-        before = known(index + 1, turn) if known else None
-        moment = Moment(dialogue.turns[:index], persona, asked, copied_from)
-        verdicts += check_turn(turn, moment) if before is None else before
-    return [*verdicts, *check_whole(dialogue, persona)]
+    with one_dialogue():
+        for index, turn in enumerate(dialogue.turns):
+            before = known(index + 1, turn) if known else None
+            moment = Moment(dialogue.turns[:index], persona, asked, copied_from)
+            verdicts += check_turn(turn, moment) if before is None else before
+        return [*verdicts, *check_whole(dialogue, persona)]

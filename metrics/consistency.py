@@ -16,6 +16,7 @@ from metrics.facts import LEAST_SHARED, Fact, Hit, Key, distinctive, key_of, per
 from metrics.leaks import leaks_in, with_units
 from metrics.mentions import Reading, bare, read, stem
 from socialsim.schema import Dialogue, Persona, Record, Speaker
+from socialsim.text import one_dialogue
 
 __all__ = [
     "Disclosure", "Fact", "Leak", "Stance", "UtteranceStance",
@@ -76,11 +77,12 @@ def leaks(dialogue: Dialogue, persona: Persona) -> list[Leak]:
     facts = persona_facts(persona)
     said: list[str] = []
     found = []
-    for number, turn in enumerate(dialogue.turns, start=1):
-        if turn.speaker is Speaker.SUPPORTER:
-            for fact, evidence in leaks_in(turn.text, said, facts):
-                found.append(Leak(turn=number, field=fact.field, fact=fact.text, evidence=evidence))
-        said.append(turn.text)
+    with one_dialogue():
+        for number, turn in enumerate(dialogue.turns, start=1):
+            if turn.speaker is Speaker.SUPPORTER:
+                for fact, evidence in leaks_in(turn.text, said, facts):
+                    found.append(Leak(turn=number, field=fact.field, fact=fact.text, evidence=evidence))
+            said.append(turn.text)
     return found
 
 

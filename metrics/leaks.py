@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -62,19 +62,19 @@ class _Heard(NamedTuple):
     said: tuple[str, ...]
 
     @property
-    def lowers(self) -> frozenset[str]:
+    def lowers(self) -> Set[str]:
         return joined(_lowers, self.said)
 
     @property
-    def stems(self) -> frozenset[str]:
+    def stems(self) -> Set[str]:
         return joined(_stems, self.said)
 
     @property
-    def numbers(self) -> frozenset[Number]:
+    def numbers(self) -> Set[Number]:
         return joined(_numbers, self.said)
 
     @property
-    def relations(self) -> frozenset[str]:
+    def relations(self) -> Set[str]:
         return joined(_relations, self.said)
 
 
@@ -86,12 +86,12 @@ def _stems(text: str) -> frozenset[str]:
     return read(text).stems
 
 
-def _numbers(text: str) -> frozenset[Number]:
-    return frozenset(read(text).numbers)
+def _numbers(text: str) -> tuple[Number, ...]:
+    return read(text).numbers
 
 
-def _relations(text: str) -> frozenset[str]:
-    return frozenset(relation.name for relation in read(text).relations)
+def _relations(text: str) -> list[str]:
+    return [relation.name for relation in read(text).relations]
 
 
 class _Index(NamedTuple):

@@ -36,6 +36,8 @@ _CLOSE_GAP = re.compile(r"[ \-–]+$")
 _SENTENCE_GAP = re.compile(r"[^\w\s,'’\-–&/)]")
 _MERIDIEM = re.compile(r"\s?[ap]\.?m\b|\s+(?:at night|in the (?:morning|afternoon|evening))\b", re.I)
 
+_MONTHS_OR_NOT = frozenset(["may", "march"])
+
 EVERYDAY_WORDS = frozenset(EVERYDAY)
 
 
@@ -76,13 +78,15 @@ class Forms(NamedTuple):
         lower: in lower case.
         stem: its base form.
         bare: in lower case, without a possessive ending.
-        counts: whether it can begin a quantity.
+        capital: whether it begins with a capital letter.
+        counts: whether a text can hold a quantity because of it: one is none.
         relation: the relation it names, if any.
     """
 
     lower: str
     stem: str
     bare: str
+    capital: bool
     counts: bool
     relation: str | None
 
@@ -179,19 +183,25 @@ def unpossessed(word: str) -> str:
 def _tokens(text: str) -> Iterator[Token]:
     end = 0
     for found in _TOKEN.finditer(text):
-        word = found.group()
-        start = found.start()
-        opens = end == 0 or (text[end:start] != " " and bool(_SENTENCE_GAP.search(text, end, start)))
-        end = found.end()
-        forms = _forms(word)
-        yield Token(forms.lower, forms.stem, start, end, opens, word[0].isupper())
+        start, stop = found.span()
+        forms, gap = _forms(text[start:stop]), text[end:start]
+        opens = not end or (gap != " " and _SENTENCE_GAP.search(gap) is not None)
+        yield Token(forms.lower, forms.stem, start, stop, opens, forms.capital)
+        end = stop
 
 
 @lru_cache(maxsize=16384)  # texts have many words, a language few
 def _forms(word: str) -> Forms:
     lower = fold(word)
-    counts = _calendar(lower) is not None or _ordinal(lower) is not None or _is_number(lower)
-    return Forms(lower, stem(lower), unpossessed(lower), counts, _relation(lower))
+    capital = word[0].isupper()
+    return Forms(lower, stem(lower), unpossessed(lower), capital, _counts(lower, capital), _relation(lower))
+
+
+def _counts(lower: str, capital: bool) -> bool:
+    if lower in _MONTHS_OR_NOT:
+        return capital
+    more_than_one = _is_number(lower) and _simple(lower) not in (0.0, 1.0)
+    return more_than_one or _calendar(lower) is not None or _ordinal(lower) is not None
 
 
 def _adjacent(text: str, left: Token, right: Token) -> bool:
@@ -218,7 +228,7 @@ def _date(tokens: tuple[Token, ...], at: int) -> Number | None:
     token = tokens[at]
     index = _calendar(token.lower)
     # "may" and "march" are words too; only a capital within a sentence makes them months.
-    if index is None or (token.lower in ("may", "march") and (token.opens or not token.capital)):
+    if index is None or (token.lower in _MONTHS_OR_NOT and (token.opens or not token.capital)):
         return None
     return Number(float(index), frozenset(), "date", token.start, token.end)
 

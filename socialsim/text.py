@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator, Set
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import lru_cache
@@ -75,13 +75,28 @@ def with_emoji(text: str, emoji: str | None) -> str:
     return f"{text} {emoji}" if emoji else text
 
 
-_Joined = dict[tuple[Callable[[str], frozenset[Any]], tuple[str, ...]], frozenset[Any]]
-_dialogue: ContextVar[_Joined | None] = ContextVar("joined_texts_of_a_dialogue", default=None)
+class _Growing:
+    """What the first texts of a dialogue hold, some or all of them."""
+
+    def __init__(self) -> None:
+        self.texts: tuple[str, ...] = ()
+        self.found: set[Any] = set()
+
+    def add(self, of: Callable[[str], Iterable[Any]], texts: tuple[str, ...]) -> None:
+        """Take the texts in that are new."""
+        self.found.update(*map(of, texts[len(self.texts) :]))
+        self.texts = texts
+
+
+_dialogue: ContextVar[dict[Callable[[str], Any], list[_Growing]] | None] = ContextVar("growing_texts", default=None)
 
 
 @contextmanager
 def one_dialogue() -> Iterator[None]:
-    """While one dialogue is made: what `joined` knows of it stays as long as it, however many others are under way."""
+    """While one dialogue is made or checked: what `joined` finds in it is remembered as long."""
+    if _dialogue.get() is not None:
+        yield
+        return
     token = _dialogue.set({})
     try:
         yield
@@ -89,29 +104,27 @@ def one_dialogue() -> Iterator[None]:
         _dialogue.reset(token)
 
 
-def joined(of: Callable[[str], frozenset[_T]], texts: tuple[str, ...]) -> frozenset[_T]:
-    """What any of the texts holds.
+def joined(of: Callable[[str], Iterable[_T]], texts: tuple[str, ...]) -> Set[_T]:
+    """What any of the texts holds, to be looked at and not kept: it grows with the dialogue.
 
-    Texts that grow by one, as a dialogue does, cost one more: what the others hold is remembered.
+    Within `one_dialogue`, texts that grow by one cost what the new one costs.
 
     Args:
         of: what a text holds; the same function each time.
-        texts: at most some hundred.
+        texts: some.
     """
     known = _dialogue.get()
-    if known is None:
-        return _joined(of, texts)
-    found = known.get((of, texts))
-    if found is None:
-        found = joined(of, texts[:-1]) | of(texts[-1]) if texts else frozenset()
-        known[of, texts] = found
-        known.pop((of, texts[:-3]), None)  # a text grows by one or two
-    return found
-
-
-@lru_cache(maxsize=1024)
-def _joined(of: Callable[[str], frozenset[_T]], texts: tuple[str, ...]) -> frozenset[_T]:
-    return _joined(of, texts[:-1]) | of(texts[-1]) if texts else frozenset()
+    if known is None or not texts:
+        return frozenset().union(*map(of, texts))
+    growing = known.setdefault(of, [])
+    for one in growing:
+        if texts[: len(one.texts)] == one.texts:
+            break
+    else:
+        one = _Growing()
+        growing.append(one)
+    one.add(of, texts)
+    return one.found
 
 
 class Guarded:

@@ -7,6 +7,7 @@ takes messages as they are, this one hands them over. Everywhere else, as while 
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 import dspy
@@ -29,6 +30,12 @@ class PatientLM(dspy.LM):
     def __init__(self, model: str, patience: Patience | None = None, **options: Any) -> None:
         super().__init__(model, **options | {"num_retries": 0})
         self.patience = patience or Patience()
+
+    @cached_property
+    def supports_response_schema(self) -> bool:
+        """Asked for each request; it hangs on the model alone."""
+        supported: bool = super().supports_response_schema
+        return supported
 
     def __call__(self, prompt: Any = None, *, messages: Any = None, **options: Any) -> Any:
         """Ask, and wait for the answer."""
