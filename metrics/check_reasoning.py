@@ -10,7 +10,7 @@ from rapidfuzz import fuzz, process
 
 from metrics.check_moment import Marks, Moment, blend
 from metrics.check_seeker import invented_in
-from metrics.check_words import content, content_of, copied_share, shared_run_share, word_set
+from metrics.check_words import content, content_of, copied_share, repeats_more, word_set
 from metrics.verdicts import CheckVerdict, Rule
 from socialsim.schema import Node, Reasoning, Speaker, Turn
 from socialsim.taxonomy import Stage, Strategy
@@ -109,7 +109,7 @@ def _mark_sameness(one: Marks, node: Node, texts: Mapping[Node, str], reply: str
             one.mark(1 - alike, f"says the same as the {other}; each node has its own question")
     if (alike := _alike(text, reply)) > 0.6:
         one.mark(1 - alike, "repeats the reply; reason before you reply")
-    if shared_run_share(text, moment.said_by(Speaker.SEEKER)) > 0.5:
+    if repeats_more(text, moment.said_by(Speaker.SEEKER), 0.5):
         one.mark(0.5, "only repeats the seeker's words; say what follows from them")
     name = _field(node)
     earlier = [said.lower() for reasoning in moment.reasoned if (said := getattr(reasoning, name))]

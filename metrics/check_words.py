@@ -142,6 +142,19 @@ def shared_run_share(text: str, earlier: Sequence[str], length: int = 5) -> floa
     return len(runs & joined(grams, tuple(earlier))) / len(runs) if runs else 0.0
 
 
+def repeats_more(text: str, earlier: Sequence[str], share: float, length: int = 5) -> bool:
+    """Whether `shared_run_share` is above ``share``; most texts are told by their words, before any run is made."""
+    tokens, known = words(text), joined(words, tuple(earlier))
+    possible = streak = 0
+    for token in tokens:
+        streak = streak + 1 if token in known else 0  # of words that all occurred: a run is shared only there
+        possible += streak >= length
+    unlike = len(tokens) - len(set(tokens)) < length  # so no run occurs twice
+    if not possible or (unlike and possible <= share * (len(tokens) - length + 1)):
+        return False
+    return shared_run_share(text, earlier, length) > share
+
+
 def shown(stems: Iterable[str], text: str, most: int = 3) -> str:
     """Up to ``most`` words of a text whose stems are given, in the order of the text, for feedback."""
     wanted, found = set(stems), []

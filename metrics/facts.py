@@ -88,7 +88,7 @@ def _facts(
         Fact("gender", gender, "phrase"),
         Fact("occupation", occupation, "phrase"),
     ]
-    small = {token.lower for _, text in texts for token in read(text).tokens if not token.capital}
+    small = {forms.lower for _, text in texts for forms in read(text).forms if not forms.capital}
     for field, text in texts:
         reading = read(text)
         found += _number_facts(field, reading)
@@ -175,7 +175,7 @@ def clauses(text: str) -> list[str]:
 @lru_cache(maxsize=1024)
 def distinctive(reading: Reading) -> frozenset[str]:
     """Base forms of the words that are not everyday talk, names included."""
-    return frozenset(token.stem for token in reading.tokens if _is_distinctive(token.lower, token.stem))
+    return frozenset(forms.stem for forms in reading.forms if _is_distinctive(forms.lower, forms.stem))
 
 
 @lru_cache(maxsize=16384)

@@ -79,7 +79,7 @@ class Forms(NamedTuple):
         stem: its base form.
         bare: in lower case, without a possessive ending.
         capital: whether it begins with a capital letter.
-        counts: whether a text can hold a quantity because of it: one is none.
+        amount: 2 if a quantity can begin with it, 1 if only together with others (one is none), else 0.
         relation: the relation it names, if any.
     """
 
@@ -87,7 +87,7 @@ class Forms(NamedTuple):
     stem: str
     bare: str
     capital: bool
-    counts: bool
+    amount: int
     relation: str | None
 
 
@@ -102,7 +102,8 @@ class Reading:
         self.text = text
 
     @cached_property
-    def _forms(self) -> list[Forms]:
+    def forms(self) -> list[Forms]:
+        """The words and figures, each by itself."""
         return list(map(_forms, _TOKEN.findall(self.text)))
 
     @cached_property
@@ -118,24 +119,25 @@ class Reading:
     @cached_property
     def lowers(self) -> frozenset[str]:
         """The words, without possessive endings."""
-        return frozenset([forms.bare for forms in self._forms])
+        return frozenset([forms.bare for forms in self.forms])
 
     @cached_property
     def stems(self) -> frozenset[str]:
         """The base forms."""
-        return frozenset([forms.stem for forms in self._forms])
+        return frozenset([forms.stem for forms in self.forms])
 
     @cached_property
     def numbers(self) -> tuple[Number, ...]:
         """The quantities, in order."""
-        if not any(forms.counts for forms in self._forms):
+        places = [at for at, forms in enumerate(self.forms) if forms.amount]
+        if not any(self.forms[at].amount > 1 for at in places):
             return ()
-        return tuple(_numbers(self.text, self.tokens))
+        return tuple(_numbers(self.text, self.tokens, places))
 
     @cached_property
     def relations(self) -> tuple[Relation, ...]:
         """The relation nouns, in order."""
-        if not any(forms.relation for forms in self._forms):
+        if not any(forms.relation for forms in self.forms):
             return ()
         return tuple(_relations(self.text, self.tokens))
 
@@ -194,24 +196,27 @@ def _tokens(text: str) -> Iterator[Token]:
 def _forms(word: str) -> Forms:
     lower = fold(word)
     capital = word[0].isupper()
-    return Forms(lower, stem(lower), unpossessed(lower), capital, _counts(lower, capital), _relation(lower))
+    return Forms(lower, stem(lower), unpossessed(lower), capital, _amount(lower, capital), _relation(lower))
 
 
-def _counts(lower: str, capital: bool) -> bool:
+def _amount(lower: str, capital: bool) -> int:
     if lower in _MONTHS_OR_NOT:
-        return capital
-    more_than_one = _is_number(lower) and _simple(lower) not in (0.0, 1.0)
-    return more_than_one or _calendar(lower) is not None or _ordinal(lower) is not None
+        return 2 * capital
+    if _is_number(lower):
+        return 1 if _simple(lower) in (0.0, 1.0) else 2
+    return 2 if _calendar(lower) is not None or _ordinal(lower) is not None else 0
 
 
 def _adjacent(text: str, left: Token, right: Token) -> bool:
     return bool(_CLOSE_GAP.match(text[left.end : right.start]))
 
 
-def _numbers(text: str, tokens: tuple[Token, ...]) -> Iterator[Number]:
-    at = 0
-    while at < len(tokens):
-        token = tokens[at]
+def _numbers(text: str, tokens: tuple[Token, ...], places: list[int]) -> Iterator[Number]:
+    after = 0
+    for at in places:
+        if at < after:
+            continue
+        token, after = tokens[at], at + 1
         if date := _date(tokens, at):
             yield date
         elif (ordinal := _ordinal(token.lower)) is not None:
@@ -220,8 +225,7 @@ def _numbers(text: str, tokens: tuple[Token, ...]) -> Iterator[Number]:
             value, last = _value(text, tokens, at)
             if value > 1 and token.lower != "second":
                 yield _quantity(text, tokens, at, last, value)
-            at = last
-        at += 1
+            after = last + 1
 
 
 def _date(tokens: tuple[Token, ...], at: int) -> Number | None:

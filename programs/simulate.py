@@ -16,7 +16,7 @@ from programs.keep import Moment, TurnCheck, best, demonstration_runs, flagged, 
 from programs.turn import ALL_NODES, Seeker, Supporter, seeker_turn, supporter_turn
 from signatures.cues import Pace, allowed_strategies, may_raise_concern, seeker_cue, supporter_cue
 from socialsim.ask import Exhausted, ask
-from socialsim.render import persona_text, transcript
+from socialsim.render import persona_text, talk, transcript
 from socialsim.schema import Dialogue, Flag, Node, Persona, Role, Speaker, Turn
 from socialsim.taxonomy import MAX_UTTERANCES, MEAN_UTTERANCES, MIN_UTTERANCES
 from socialsim.validation import Finding, check_dialogue, check_reasoning, check_utterance
@@ -116,7 +116,7 @@ class Simulate(dspy.Module):
             progress = supporter_cue(pace, turns, Node.STRATEGY in nodes)
             inputs = {"dialogue": transcript(turns), "progress": progress, "correction": correction}
             allowed = allowed_strategies(pace, turns)
-            with dspy.context(turns=tuple(turns)):  # for a student whose prompts hold its earlier reasoning
+            with talk(moment.history):
                 answer = await ask(Role.SUPPORTER, self.supporter, allowed=allowed, **inputs)
             return supporter_turn(answer.model_dump())
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from socialsim.schema import Speaker, StagedStrategy, Turn
@@ -44,14 +45,18 @@ class Pace:
 _STAGED: Final = {name: StagedStrategy.parse(name) for name in STAGED_STRATEGIES}
 
 
-def used_strategies(history: Sequence[Turn]) -> list[Strategy]:
+def used_strategies(history: Sequence[Turn]) -> tuple[Strategy, ...]:
     """The strategies of the supporter's turns so far, in order."""
-    return [choice.strategy for turn in history for choice in turn.strategies]
+    chosen = [turn.reasoning.strategies for turn in history if turn.reasoning is not None]
+    return tuple(choice.strategy for choices in chosen for choice in choices)
 
 
 def due_strategies(pace: Pace, history: Sequence[Turn]) -> list[Strategy]:
     """Missing strategies that can wait no longer; the farewell itself is for `Strategy.OTHERS`."""
-    used = used_strategies(history)
+    return _due(pace, used_strategies(history))
+
+
+def _due(pace: Pace, used: tuple[Strategy, ...]) -> list[Strategy]:
     missing: list[Strategy] = [s for s in Strategy if s not in used and s is not Strategy.OTHERS]
     if pace.last:
         return [Strategy.OTHERS] if Strategy.OTHERS not in used else []
@@ -64,16 +69,22 @@ def allowed_strategies(pace: Pace, history: Sequence[Turn]) -> tuple[str, ...]:
     Exploration comes before comforting, comforting before action (an earlier stage may return);
     nothing is used three times in a row; pleasantries are for the greeting and the farewell.
     """
+    last_two = [turn for turn in history if turn.speaker is Speaker.SUPPORTER][-2:]
+    chosen = [set(used_strategies([turn])) for turn in last_two]
+    worn = chosen[0] & chosen[1] if len(chosen) == 2 else set[Strategy]()
+    return _allowed(pace, used_strategies(history), frozenset(worn))
+
+
+@lru_cache(maxsize=4096)
+def _allowed(pace: Pace, used: tuple[Strategy, ...], worn: frozenset[Strategy]) -> tuple[str, ...]:
     if pace.exchange == 1:
         return ("Others", "Exploration#Question")
-    if due := due_strategies(pace, history):
+    if due := _due(pace, used):
         chosen = [name for name, staged in _STAGED.items() if staged.strategy in due]
         return tuple([name for name in chosen if name.startswith(pace.stage)] or chosen)
     if pace.last:
         return ("Others", "Comforting#Affirmation and Reassurance", "Action#Affirmation and Reassurance")
     reached = tuple(Stage)[: tuple(Stage).index(pace.stage) + 1]
-    last_two = [used_strategies([turn]) for turn in history if turn.speaker is Speaker.SUPPORTER][-2:]
-    worn = set(last_two[0]).intersection(last_two[1]) if len(last_two) == 2 else set()
     return tuple(name for name, staged in _STAGED.items() if staged.stage in reached and staged.strategy not in worn)
 
 
@@ -122,13 +133,17 @@ def supporter_cue(pace: Pace, history: Sequence[Turn], with_strategy: bool) -> s
 
 
 def _strategy_lines(pace: Pace, history: Sequence[Turn]) -> list[str]:
-    used = used_strategies(history)
-    allowed = {_STAGED[name].strategy for name in allowed_strategies(pace, history)}
+    return _lines(pace, used_strategies(history), allowed_strategies(pace, history))
+
+
+@lru_cache(maxsize=4096)
+def _lines(pace: Pace, used: tuple[Strategy, ...], choices: tuple[str, ...]) -> list[str]:
+    allowed = {_STAGED[name].strategy for name in choices}
     lines = []
     if used:
         counts = ", ".join(f"{strategy} {used.count(strategy)}" for strategy in Strategy if strategy in used)
         lines.append(f"Used so far: {counts}.")
-    if due := [strategy for strategy in due_strategies(pace, history) if strategy in allowed]:
+    if due := [strategy for strategy in _due(pace, used) if strategy in allowed]:
         lines.append(f"Use now: {' or '.join(due)}.")
     elif fresh := [strategy for strategy in Strategy if strategy in allowed and strategy not in used]:
         lines.append(f"Not used yet: {', '.join(fresh)}.")

@@ -16,7 +16,7 @@ from typing import Any, Final
 import orjson
 
 from socialsim.journal import Journal, read_records
-from socialsim.meter import Meter, add_up
+from socialsim.meter import Meter, add_up, since
 from socialsim.schema import Record, Usage
 
 FOLDER: Final = "unfinished"
@@ -55,7 +55,7 @@ class KeptAnswers:
         self._basis = basis
         self._meter = meter
         self._before_call = before_call
-        self._counted = meter.usage()
+        self._counted = meter.counts()
         self._question: tuple[Mapping[str, Any], str] = ({}, "")  # the last, with its hash
         self._waiting: dict[str, deque[Kept]] = defaultdict(deque)
         self._journal: Journal[Kept] | None = None
@@ -72,18 +72,17 @@ class KeptAnswers:
             return None
         kept = waiting.popleft()
         self._meter.recount(kept.usage)
-        self._counted = self._meter.usage()
+        self._counted = self._meter.counts()
         return kept
 
     def keep(self, question: Mapping[str, Any], answer: str | None, fault: str | None = None) -> None:
         """Write an answer down before anything else is done with it."""
         if self._journal is None:
             self._journal = Journal(self._file, Kept, durable=False)
-        counted, self._counted = self._counted, self._meter.usage()
-        used = self._counted.since(counted)
+        counted, self._counted = self._counted, self._meter.counts()
         number = f"{len(self._journal) + 1:04d}"
         # What `Kept` reads back; thousands are written for each that is read.
-        line = {"id": number, "question": self._hash(question), "usage": dict(used)}
+        line = {"id": number, "question": self._hash(question), "usage": since(counted, self._counted)}
         told = {"answer": answer} if fault is None else {"fault": fault}
         self._journal.append_line(number, orjson.dumps(line | told))
 

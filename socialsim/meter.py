@@ -11,6 +11,8 @@ from socialsim.engines.patience import Patience
 from socialsim.prices import Price
 from socialsim.schema import Usage
 
+_COUNTED = ("calls", "prompt_tokens", "cached_tokens", "completion_tokens", "cost")
+
 
 @dataclass
 class Meter:
@@ -62,6 +64,10 @@ class Meter:
             known = self.cost is not None and usage.cost is not None
             self.cost = self.cost + usage.cost if known else None  # type: ignore[operator]
 
+    def counts(self) -> dict[str, float | None]:
+        """The counts as they are now, by the names of a `Usage`."""
+        return {name: getattr(self, name) for name in _COUNTED}
+
     def usage(self, seconds: float = 0.0) -> Usage:
         """The counts as a record."""
         return Usage(
@@ -111,6 +117,12 @@ class State:
     def seconds(self) -> float:
         """Wall time of this session."""
         return time.monotonic() - self.started
+
+
+def since(before: dict[str, float | None], now: dict[str, float | None]) -> dict[str, float | None]:
+    """What was counted between two `Meter.counts`; unknown where one is."""
+    pairs = {name: (before[name], value) for name, value in now.items()}
+    return {name: None if one is None or other is None else other - one for name, (one, other) in pairs.items()}
 
 
 def add_up(usages: list[Usage]) -> Usage:

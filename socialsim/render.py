@@ -2,9 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Final
 
-from socialsim.schema import Node, Persona, Reasoning, Turn
+from socialsim.schema import Node, Persona, Reasoning, Speaker, Turn
+
+_SAYS: Final = {speaker: f"{speaker.capitalize()}: " for speaker in Speaker}
+_talk: ContextVar[Sequence[Turn]] = ContextVar("talk", default=())
+
+
+@contextmanager
+def talk(turns: Sequence[Turn]) -> Iterator[None]:
+    """While a supporter is asked about a dialogue: a student's prompts may hold its reasoning, too (`talked`)."""
+    token = _talk.set(turns)
+    try:
+        yield
+    finally:
+        _talk.reset(token)
+
+
+def talked() -> Sequence[Turn]:
+    """The turns of `talk`, empty outside of it."""
+    return _talk.get()
 
 
 def persona_text(persona: Persona) -> str:
@@ -33,7 +54,7 @@ def persona_text(persona: Persona) -> str:
 
 def transcript(turns: Sequence[Turn]) -> str:
     """The visible conversation, one line a turn; reasoning is never part of it."""
-    return "\n".join(f"{turn.speaker.capitalize()}: {turn.text}" for turn in turns) or "(nobody has spoken yet)"
+    return "\n".join([_SAYS[turn.speaker] + turn.text for turn in turns]) or "(nobody has spoken yet)"
 
 
 def reasoning_lines(reasoning: Reasoning) -> list[tuple[str, str]]:

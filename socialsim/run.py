@@ -315,7 +315,7 @@ def _rare_collection() -> Iterator[None]:
     """A run makes much and drops it by itself: looking for cycles took a tenth of its CPU time."""
     before = gc.get_threshold()
     gc.freeze()  # what is imported stays for good
-    gc.set_threshold(20_000, 20, 50)
+    gc.set_threshold(50_000, 20, 50)
     try:
         yield
     finally:

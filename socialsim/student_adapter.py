@@ -17,7 +17,7 @@ from finetune.format import REPLY, Variant, messages, read_target
 from socialsim.adapter import CompactAdapter, response_schema
 from socialsim.errors import UsageError
 from socialsim.formats.reasoning import TAGS
-from socialsim.render import transcript
+from socialsim.render import talked, transcript
 from socialsim.schema import Node, Speaker, Turn
 from socialsim.taxonomy import STAGED_STRATEGIES
 from socialsim.text import split_emoji
@@ -146,13 +146,13 @@ def answer_of(turn: Turn, emoji: bool) -> dict[str, Any]:
 def visible_turns(dialogue: str) -> Sequence[Turn]:
     """The turns of the visible conversation.
 
-    Around a program they may be set as ``dspy.context(turns=…)``, which keeps the reasoning of earlier replies for a
-    student whose prompts hold it; else they are read back from the transcript.
+    Where they were set by `socialsim.render.talk`, they keep the reasoning of earlier replies; else they are read
+    back from the transcript.
 
     Args:
         dialogue: what `socialsim.render.transcript` wrote.
     """
-    turns: Sequence[Turn] = dspy.settings.get("turns") or ()
+    turns = talked()
     return turns if turns and transcript(turns) == dialogue else read_transcript(dialogue)
 
 

@@ -160,8 +160,8 @@ def _repeats(bare: str, earlier: Sequence[str]) -> bool:
         return True
     if len(words(bare)) < 4:
         return False
-    before = map(_lowered, earlier)
-    return process.extractOne(_lowered(bare), before, scorer=fuzz.ratio, score_cutoff=_NEAR_SAME) is not None
+    before = joined(_lowered, tuple(earlier))
+    return process.extractOne(bare.lower(), before, scorer=fuzz.ratio, score_cutoff=_NEAR_SAME) is not None
 
 
 @lru_cache(maxsize=512)
@@ -170,9 +170,8 @@ def _long_sentences(text: str) -> frozenset[tuple[str, ...]]:
     return frozenset(tokens for part in sentences(text) if len(tokens := words(part)) >= 6)
 
 
-@lru_cache(maxsize=16384)
-def _lowered(text: str) -> str:
-    return split_emoji(text).text.lower()
+def _lowered(text: str) -> tuple[str]:
+    return (split_emoji(text).text.lower(),)
 
 
 def _loops(tokens: tuple[str, ...]) -> bool:

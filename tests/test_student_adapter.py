@@ -16,7 +16,7 @@ from programs.turn import supporter_turn
 from signatures.seeker import seeker_signature
 from signatures.supporter import narrowed, supporter_signature
 from socialsim.errors import UsageError
-from socialsim.render import transcript
+from socialsim.render import talk, transcript
 from socialsim.schema import Node, Speaker, Turn
 from socialsim.student_adapter import StudentAdapter, is_supporter, read_transcript, text_schema
 from socialsim.taxonomy import EMOJIS, STAGED_STRATEGIES
@@ -108,9 +108,9 @@ def test_turns_of_the_context_keep_their_reasoning() -> None:
     variant = Variant(nodes=(Node.THOUGHT,), history=History.REASONING)
     turns = (samples.seeker("Hello."), samples.supporter("Hi.", thought="They greet."), samples.seeker("I failed."))
     inputs = {"dialogue": transcript(turns), "progress": "", "correction": ""}
-    with dspy.context(turns=turns):
+    with talk(turns):
         kept = StudentAdapter(variant).format(signature((Node.THOUGHT,), False), [], inputs)
-    with dspy.context(turns=turns[:1]):  # of another moment
+    with talk(turns[:1]):  # of another moment
         read = StudentAdapter(variant).format(signature((Node.THOUGHT,), False), [], inputs)
     assert "They greet." in kept[2]["content"]
     assert read[2]["content"] == "Hi."
