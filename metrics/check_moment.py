@@ -11,13 +11,7 @@ from metrics.check_words import content, content_of, definite
 from metrics.verdicts import CheckVerdict, Rule
 from socialsim.identity import Same
 from socialsim.schema import Node, Persona, Reasoning, Speaker, Turn
-from socialsim.text import joined, split_emoji
-
-
-@lru_cache(maxsize=16384)
-def plain(text: str) -> str:
-    """An utterance without its closing emoji."""
-    return split_emoji(text).text.strip()
+from socialsim.text import joined, plain
 
 
 @dataclass(frozen=True)
@@ -36,16 +30,27 @@ class Moment:
     nodes: tuple[Node, ...] = ()
     copied_from: frozenset[tuple[str, ...]] = frozenset()
 
+    def known_to(self, persona: Persona) -> Moment:
+        """The same moment for somebody who has read the persona."""
+        if persona is self.persona:
+            return self
+        made = Moment(self.history, persona, self.nodes, self.copied_from)
+        made.__dict__["texts"] = self.texts
+        return made
+
+    @cached_property
+    def texts(self) -> tuple[str, ...]:
+        """The earlier utterances, without their closing emoji."""
+        return tuple([plain(turn.text) for turn in self.history])
+
     def said_by(self, speaker: Speaker) -> tuple[str, ...]:
-        """The earlier utterances of a speaker, without their closing emoji."""
+        """Those of one speaker."""
         return self._said[speaker]
 
     @cached_property
     def _said(self) -> dict[Speaker, tuple[str, ...]]:
-        said: dict[Speaker, list[str]] = {Speaker.SEEKER: [], Speaker.SUPPORTER: []}
-        for turn in self.history:
-            said[turn.speaker].append(plain(turn.text))
-        return {who: tuple(texts) for who, texts in said.items()}
+        pairs = [(turn.speaker, text) for turn, text in zip(self.history, self.texts, strict=True)]
+        return {who: tuple([text for speaker, text in pairs if speaker is who]) for who in Speaker}
 
     @cached_property
     def reasoned(self) -> list[Reasoning]:
@@ -60,7 +65,7 @@ class Moment:
     @property
     def vocabulary(self) -> Set[str]:
         """The content of everything said so far."""
-        return joined(content, tuple(turn.text for turn in self.history))
+        return joined(content, self.texts)
 
 
 @lru_cache(maxsize=512)

@@ -126,7 +126,7 @@ def _alike(one: str, other: str) -> float:
 def _mark_subject(one: Marks, text: str, moment: Moment) -> None:
     if _OWN_VOICE.search(text) and not _SEEKER.search(text):
         one.mark(0.6, "speaks of 'I'; write about the seeker, as he, she or they")
-    if strange := invented_in(text, (turn.text for turn in moment.history)):
+    if strange := invented_in(text, moment.texts):
         one.mark(0.5, f"speaks of {strange[0]}, which nobody has mentioned")
 
 
@@ -134,7 +134,7 @@ def _mark_ground(marks: Marks, texts: Mapping[Node, str], moment: Moment) -> Non
     thinking = [texts[node] for node in _THINKING if texts.get(node)]
     if not thinking or len(moment.history) < 2:
         return
-    recent = content_of(turn.text for turn in moment.history[-_RECENT:])
+    recent = content_of(moment.texts[-_RECENT:])
     shared = len(content_of(thinking) & recent)
     if shared in _GROUND:
         marks.mark(_GROUND[shared], "name what the seeker told (words of the last turns), not a seeker in general")

@@ -55,7 +55,7 @@ def _consistency(text: str, moment: Moment, persona: Persona) -> CheckVerdict:
         fact, evidence = against
         marks.mark(0.0, f"'{evidence}' contradicts the persona's {fact.field}: {fact.text}")
         return marks.verdict()
-    known = chain(persona_texts(persona), (str(persona.age),), (turn.text for turn in moment.history))
+    known = chain(persona_texts(persona), (str(persona.age),), moment.texts)
     for invented in invented_in(text, known):
         marks.mark(0.75, f"'{invented}' is not in the persona; tell what the persona holds")
     return marks.verdict()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Final
 
 from metrics.check_moment import Marks, Moment
@@ -51,8 +52,7 @@ def check_supporter(text: str, turn: Turn, moment: Moment) -> Iterator[CheckVerd
 def check_control(text: str, moment: Moment, persona: Persona) -> CheckVerdict:
     """Whether a reply tells a fact of the persona that nobody has said yet."""
     marks = Marks(Rule.CONTROL, moment.number)
-    said = [turn.text for turn in moment.history]
-    for fact, evidence in leaks_in(text, said, persona_facts(persona)):
+    for fact, evidence in leaks_in(text, moment.texts, persona_facts(persona)):
         marks.mark(
             0.0, f"'{evidence}' tells the persona's {fact.field}, which nobody has said: leave it out or ask for it"
         )
@@ -92,10 +92,15 @@ def detail_of_reply(text: str, turn: Turn, moment: Moment, soft: Sequence[Findin
 
 
 def _mark_opening(marks: Marks, text: str, moment: Moment) -> None:
-    opening = words(text)[:_OPENING]
-    times = sum(words(reply)[:_OPENING] == opening for reply in moment.said_by(Speaker.SUPPORTER))
+    opening = _opening(text)
+    times = [_opening(reply) for reply in moment.said_by(Speaker.SUPPORTER)].count(opening)
     if times and len(opening) == _OPENING:
         marks.mark(0.8 if times == 1 else 0.5, f"'{' '.join(opening)}' opened an earlier reply; begin otherwise")
+
+
+@lru_cache(maxsize=16384)  # of every earlier reply
+def _opening(text: str) -> tuple[str, ...]:
+    return words(text)[:_OPENING]
 
 
 def _mark_place(marks: Marks, text: str, moment: Moment) -> None:
@@ -122,7 +127,7 @@ def _mark_coherence(marks: Marks, text: str, turn: Turn, moment: Moment) -> None
         marks.mark(0.9 if related else 0.8 if asks_on else 0.65, change)
     if any(choice.strategy is Strategy.INFORMATION for choice in turn.strategies):
         return  # a fact may bring names and figures of its own
-    for name in invented_in(text, (said.text for said in moment.history), _reasons(turn))[:2]:
+    for name in invented_in(text, moment.texts, _reasons(turn))[:2]:
         marks.mark(0.8, f"nobody has spoken of '{name}'; use what the seeker told")
 
 

@@ -8,11 +8,12 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Final
 
-from metrics.check_moment import Marks, blend, persona_definite, plain
+from metrics.check_moment import Marks, blend, persona_definite
 from metrics.check_words import content, definite, shared_run_share
 from metrics.verdicts import CheckVerdict, Rule
 from socialsim.schema import Dialogue, Persona, Speaker, Turn
 from socialsim.taxonomy import MAX_UTTERANCES, MIN_UTTERANCES, STRATEGY_STAGES, Stage, Strategy
+from socialsim.text import plain
 
 # Where the authored demonstrations lie on each scale, and where chance lies; see tests/real/test_checks_real.py.
 _TOLD_ENOUGH: Final = 0.4  # share of the persona's definite words that a dialogue tells

@@ -60,7 +60,7 @@ def _stem(word: str) -> str:
 _VAGUE_STEMS = frozenset(map(_stem, VAGUE))
 
 
-@lru_cache(maxsize=2048)
+@lru_cache(maxsize=4096)
 def content(text: str) -> frozenset[str]:
     """The stems of the words that carry meaning, numbers included."""
     return frozenset(chain.from_iterable(map(_meanings, words(text))))

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from metrics.check_moment import Marks, Moment, plain
+from metrics.check_moment import Marks, Moment
 from metrics.check_reasoning import asked_nodes, check_reasoning, node_text
 from metrics.check_seeker import check_seeker, detail_of_seeker
 from metrics.check_supporter import check_control, check_supporter, detail_of_reply
 from metrics.check_whole import check_whole
 from metrics.verdicts import CheckVerdict, Rule
 from socialsim.schema import Dialogue, Node, Persona, Speaker, Turn
-from socialsim.text import count_words, one_dialogue
+from socialsim.text import count_words, one_dialogue, plain
 from socialsim.validation import MAX_WORDS, Finding, check_utterance
 
 __all__ = ["Moment", "check_content", "check_dialogue", "check_turn", "nodes_of"]

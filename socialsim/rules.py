@@ -11,7 +11,6 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import replace
 from statistics import mean
 
 from metrics.checks import Moment as CheckMoment
@@ -34,19 +33,24 @@ class _Writing:
     def __init__(self, persona: Persona) -> None:
         self._persona = persona
         self._verdicts: dict[tuple[int, str], tuple[Reasoning | None, list[CheckVerdict]]] = {}
+        self._open: list[tuple[Turn, CheckMoment, list[CheckVerdict]]] = []
 
     def note(self, turn: Turn, moment: CheckMoment, content: list[CheckVerdict]) -> None:
         """Check the rest of the rules soon: nobody waits for them, and the next request is sent before."""
-        asyncio.get_running_loop().call_soon(self._complete, turn, moment, content)
+        self._open.append((turn, moment, content))
+        asyncio.get_running_loop().call_soon(self._complete)
 
-    def _complete(self, turn: Turn, moment: CheckMoment, content: list[CheckVerdict]) -> None:
-        whole = replace(moment, persona=self._persona)
-        told = [verdict for verdict in content if verdict.rule is not Rule.CONTROL]
-        made = [*check_persona_told(turn, whole), *told, *check_wording(turn, whole)]
-        self._verdicts[moment.number, turn.text] = turn.reasoning, made
+    def _complete(self) -> None:
+        for turn, moment, content in self._open:
+            whole = moment.known_to(self._persona)
+            told = [verdict for verdict in content if verdict.rule is not Rule.CONTROL]
+            made = [*check_persona_told(turn, whole), *told, *check_wording(turn, whole)]
+            self._verdicts[moment.number, turn.text] = turn.reasoning, made
+        self._open.clear()
 
     def known(self, number: int, turn: Turn) -> list[CheckVerdict] | None:
         """The verdicts on a turn, None where it was not checked while it was written."""
+        self._complete()
         reasoning, verdicts = self._verdicts.get((number, turn.text), (None, None))
         return verdicts if reasoning is turn.reasoning else None
 

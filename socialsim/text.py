@@ -70,6 +70,12 @@ def split_emoji(text: str) -> Closed:
     return Closed(stripped.removesuffix(emoji).rstrip(), emoji)
 
 
+@lru_cache(maxsize=16384)
+def plain(text: str) -> str:
+    """An utterance without its closing emoji."""
+    return split_emoji(text).text.strip()
+
+
 def with_emoji(text: str, emoji: str | None) -> str:
     """Close an utterance with an emoji."""
     return f"{text} {emoji}" if emoji else text

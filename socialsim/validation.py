@@ -14,6 +14,7 @@ from functools import lru_cache
 
 from rapidfuzz import fuzz, process
 
+from socialsim.identity import Same
 from socialsim.schema import Dialogue, Node, Speaker, Turn
 from socialsim.taxonomy import (
     MAX_UTTERANCES,
@@ -23,7 +24,7 @@ from socialsim.taxonomy import (
     Stage,
     Strategy,
 )
-from socialsim.text import Guarded, count_words, joined, ngrams, sentences, split_emoji, words
+from socialsim.text import Guarded, count_words, joined, ngrams, plain, sentences, words
 
 MAX_WORDS = {Speaker.SEEKER: SEEKER_MAX_WORDS, Speaker.SUPPORTER: SUPPORTER_MAX_WORDS}
 
@@ -107,25 +108,24 @@ def check_utterance(
     Returns:
         The findings, hard ones first.
     """
-    bare = split_emoji(text).text.strip()
-    if grave := _hard(bare, speaker):
-        return list(grave)
-    own = tuple(turn.text for turn in history if turn.speaker is speaker)
-    other = tuple(turn.text for turn in history if turn.speaker is not speaker)
-    found = list(_soft(bare, speaker, own, other))
-    if demonstration_runs and not frozenset(demonstration_runs).isdisjoint(ngrams(words(bare), _COPIED_RUN)):
+    bare = plain(text)
+    found = list(_findings(bare, speaker, Same(history)))
+    grave = any(finding.hard for finding in found)
+    if demonstration_runs and not grave and not _own_words(bare, demonstration_runs):
         found.append(Finding("copied", "use your own words, not those of the example", hard=False))
     return found
 
 
-# Asked while a dialogue is written, and again when the whole is checked.
-@lru_cache(maxsize=2048)
-def _hard(bare: str, speaker: Speaker) -> tuple[Finding, ...]:
-    return tuple(_hard_findings(bare, words(bare), speaker))
+def _own_words(bare: str, demonstration_runs: Iterable[tuple[str, ...]]) -> bool:
+    return frozenset(demonstration_runs).isdisjoint(ngrams(words(bare), _COPIED_RUN))
 
 
-@lru_cache(maxsize=2048)
-def _soft(bare: str, speaker: Speaker, own: tuple[str, ...], other: tuple[str, ...]) -> tuple[Finding, ...]:
+@lru_cache(maxsize=1024)  # asked while a dialogue is written, and again by the rule on wording
+def _findings(bare: str, speaker: Speaker, before: Same[Turn]) -> tuple[Finding, ...]:
+    if grave := tuple(_hard_findings(bare, words(bare), speaker)):
+        return grave
+    own = tuple([plain(turn.text) for turn in before.items if turn.speaker is speaker])
+    other = tuple([plain(turn.text) for turn in before.items if turn.speaker is not speaker])
     return tuple(_soft_findings(bare, speaker, own, other))
 
 
@@ -170,8 +170,8 @@ def _long_sentences(text: str) -> frozenset[tuple[str, ...]]:
     return frozenset(tokens for part in sentences(text) if len(tokens := words(part)) >= 6)
 
 
-def _lowered(text: str) -> tuple[str]:
-    return (split_emoji(text).text.lower(),)
+def _lowered(bare: str) -> tuple[str]:
+    return (bare.lower(),)
 
 
 def _loops(tokens: tuple[str, ...]) -> bool:

@@ -122,7 +122,11 @@ class AsyncChatEngine(_Engine):
     """``await complete(Request) -> Response``, and `answer` for callers who have the messages already."""
 
     def __init__(self, server: ChatServer) -> None:
+        import aiohttp  # noqa: F401  (now: while it is imported, nothing else would be done)
+        from yarl import URL
+
         super().__init__(server)
+        self._url = URL(f"{server.base}/chat/completions")
         self._headers = {"Content-Type": "application/json", "Authorization": f"Bearer {server.key}"}
         self._sessions: WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncIterator[Any]] = WeakKeyDictionary()
         self._open: WeakKeyDictionary[asyncio.AbstractEventLoop, aiohttp.ClientSession] = WeakKeyDictionary()
@@ -166,18 +170,13 @@ class AsyncChatEngine(_Engine):
 
     async def _post(self, body: dict[str, Any]) -> dict[str, Any]:
         import aiohttp
-        from dspy.lm15 import TimeoutError, TransportError
 
         session = await self._session()
         try:
-            async with session.post(f"{self._server.base}/chat/completions", data=orjson.dumps(body)) as response:
+            async with session.post(self._url, data=orjson.dumps(body)) as response:
                 payload = await response.read()
-        except aiohttp.ConnectionTimeoutError:
-            raise TransportError(f"no connection within {_CONNECT:g} s") from None
-        except builtins.TimeoutError:
-            raise TimeoutError(f"no answer within {self._server.timeout:g} s (read timed out)") from None
-        except aiohttp.ClientError as error:
-            raise TransportError(f"{type(error).__name__}: {error}") from error
+        except (aiohttp.ClientError, builtins.TimeoutError) as error:
+            raise self._failure(error) from error
         if response.status != 200:
             raise refusal(response.status, payload, response.headers.get("Retry-After"))
         try:
@@ -187,6 +186,17 @@ class AsyncChatEngine(_Engine):
         if not isinstance(made, dict):
             raise _malformed(payload)
         return made
+
+    def _failure(self, error: Exception) -> LM15Error:
+        """The error that fits what went wrong on the way."""
+        import aiohttp
+        from dspy.lm15 import TimeoutError, TransportError
+
+        if isinstance(error, aiohttp.ConnectionTimeoutError):
+            return TransportError(f"no connection within {_CONNECT:g} s")
+        if isinstance(error, builtins.TimeoutError):
+            return TimeoutError(f"no answer within {self._server.timeout:g} s (read timed out)")
+        return TransportError(f"{type(error).__name__}: {error}")
 
     async def _session(self) -> aiohttp.ClientSession:
         loop = asyncio.get_running_loop()
@@ -201,7 +211,10 @@ class AsyncChatEngine(_Engine):
 
         timeout = aiohttp.ClientTimeout(total=self._server.timeout, sock_connect=_CONNECT)
         connector = aiohttp.TCPConnector(limit=0)
-        async with aiohttp.ClientSession(connector=connector, timeout=timeout, headers=self._headers) as session:
+        jar = aiohttp.DummyCookieJar()  # no such server sets any
+        async with aiohttp.ClientSession(
+            connector=connector, timeout=timeout, headers=self._headers, cookie_jar=jar
+        ) as session:
             yield session
 
 
