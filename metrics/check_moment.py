@@ -11,7 +11,7 @@ from metrics.check_words import content, content_of, definite
 from metrics.verdicts import CheckVerdict, Rule
 from socialsim.identity import Same
 from socialsim.schema import Node, Persona, Reasoning, Speaker, Turn
-from socialsim.text import joined, plain
+from socialsim.text import joined, kept_with_dialogue, plain
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ def persona_definite(persona: Persona) -> frozenset[str]:
     return _life(Same((persona,)))[1]
 
 
-@lru_cache(maxsize=1024)  # asked for each turn
+@kept_with_dialogue
 def _life(whose: Same[Persona]) -> tuple[frozenset[str], frozenset[str]]:
     (persona,) = whose.items
     texts = tuple(persona_texts(persona))

@@ -46,7 +46,6 @@ VAGUE = word_set(
 )
 
 
-@lru_cache(maxsize=16384)
 def _stem(word: str) -> str:
     for ending, instead in (("ies", "y"), ("ied", "y"), ("ing", ""), ("ed", ""), ("es", ""), ("ly", ""), ("s", "")):
         if word.endswith(ending) and len(word) - len(ending) >= 3 and not word.endswith("ss"):

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
 from typing import NamedTuple
 
 from metrics.consistency_words import FEMALE, JOB_GROUPS, JOBS, MALE, NUMBER_WORDS, RELATIONS
 from metrics.facts import FREE_TEXT, Fact, key_of
 from metrics.mentions import Number, Reading, read, stem
 from socialsim.schema import Persona
+from socialsim.text import kept_with_dialogue
 
 # Somebody else's words reach to the end of the sentence; a comparison or condition to the next comma.
 _QUOTED = re.compile(
@@ -285,7 +285,7 @@ def _kin_age(reading: Reading, persona: Persona, facts: Sequence[Fact]) -> _Foun
     return None
 
 
-@lru_cache(maxsize=1024)
+@kept_with_dialogue
 def _kin_ages(texts: tuple[tuple[str, str], ...]) -> dict[str, frozenset[float]]:
     ages: dict[str, frozenset[float]] = {}
     for _, text in texts:
@@ -323,7 +323,7 @@ def _amount(reading: Reading, persona: Persona, facts: Sequence[Fact]) -> _Found
     return None
 
 
-@lru_cache(maxsize=1024)
+@kept_with_dialogue
 def _amounts(texts: tuple[tuple[str, str], ...]) -> tuple[tuple[str, Number], ...]:
     return tuple(dict.fromkeys(pair for _, text in texts for pair in _anchored(text)))
 

@@ -24,6 +24,7 @@ from metrics.consistency_words import (
 from metrics.mentions import EVERYDAY_WORDS, Number, Reading, Token, bare, names, read, stem, unpossessed
 from socialsim.identity import Same
 from socialsim.schema import Persona
+from socialsim.text import kept_with_dialogue
 
 FREE_TEXT = (
     "question", "description", "situation", "attempts", "goals", "event_time", "event_location", "event_participants",
@@ -73,7 +74,7 @@ def persona_facts(persona: Persona) -> tuple[Fact, ...]:
     return _facts_of(Same((persona,)))
 
 
-@lru_cache(maxsize=1024)  # asked for each turn
+@kept_with_dialogue
 def _facts_of(whose: Same[Persona]) -> tuple[Fact, ...]:
     (persona,) = whose.items
     texts = tuple((name, value) for name in FREE_TEXT if (value := getattr(persona, name)))
@@ -184,7 +185,7 @@ def _is_distinctive(word: str, base: str) -> bool:
     return plain and len(base) > 2 and base not in COMMON_STEMS and not word[0].isdigit()
 
 
-@lru_cache(maxsize=32768)  # some forty a persona, for each dialogue under way
+@kept_with_dialogue
 def key_of(fact: Fact) -> Key:
     """What a fact is compared by."""
     reading = read(fact.text)

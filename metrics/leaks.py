@@ -11,7 +11,7 @@ from metrics.consistency_words import COMMON_GUESSES, FEMALE, IMPLIED, MALE, SHO
 from metrics.facts import LEAST_SHARED, Fact, Hit, Key, key_of, known_number, name_tokens, same_number
 from metrics.mentions import Number, Reading, bare, read
 from socialsim.identity import Same
-from socialsim.text import joined
+from socialsim.text import joined, kept_with_dialogue
 
 _SENTENCE = re.compile(r"(?<=[.!?…])\s+")
 # A proposal, not a report: its times and durations are the supporter's own.
@@ -105,7 +105,7 @@ class _Index(NamedTuple):
     any_name: frozenset[str]
 
 
-@lru_cache(maxsize=1024)
+@kept_with_dialogue
 def _index(whose: Same[Fact]) -> _Index:
     facts = [fact for fact in whose.items if fact.field not in ("age", "gender", "occupation", "emotions")]
     keyed = [(fact, key_of(fact)) for fact in facts]

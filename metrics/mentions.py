@@ -148,7 +148,6 @@ def fold(word: str) -> str:
     return "".join(character for character in plain if not unicodedata.combining(character))
 
 
-@lru_cache(maxsize=16384)
 def stem(word: str) -> str:
     """Base form of a word: no possessive, plural, -ing or -ed; equal for variants, not always a word."""
     word = re.sub(r"'s?$", "", word.lower())
@@ -237,26 +236,18 @@ def _date(tokens: tuple[Token, ...], at: int) -> Number | None:
     return Number(float(index), frozenset(), "date", token.start, token.end)
 
 
-# What a word is by itself is looked up once.
-_known = lru_cache(maxsize=16384)
-
-
-@_known
 def _is_number(word: str) -> bool:
     return word in NUMBER_WORDS or bool(_FIGURE.fullmatch(word))
 
 
-@_known
 def _calendar(word: str) -> int | None:
     return CALENDAR.get(word) or CALENDAR.get(re.sub(r"'?s$", "", word))
 
 
-@_known
 def _relation(word: str) -> str | None:
     return RELATIONS.get(word) or RELATIONS.get(re.sub(r"(?:'s|s'?)$", "", word))
 
 
-@_known
 def _ordinal(word: str) -> float | None:
     if found := re.fullmatch(r"([0-9]+)(?:st|nd|rd|th)", word):
         return float(found.group(1))

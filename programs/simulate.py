@@ -32,6 +32,7 @@ class SimulationOptions:
         tries: answers asked for a turn before its dialogue is given up.
         strict: whether soft findings reject instead of being flagged.
         repair: how often a turn with soft findings is asked again before the best one is kept.
+        rules: whether the eight rules are checked while a dialogue is written; they belong to whoever makes programs.
         exchanges: length of every dialogue, outside Table 1's bounds too; None draws one for each persona.
     """
 
@@ -40,6 +41,7 @@ class SimulationOptions:
     tries: int = 5
     strict: bool = False
     repair: int = 1
+    rules: bool = True
     exchanges: int | None = None
 
 

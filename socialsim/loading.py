@@ -20,6 +20,7 @@ from programs.demonstrations import (
     supporter_examples,
 )
 from programs.intake import Intake
+from programs.keep import no_check
 from programs.onepass import OnePass
 from programs.persona import PersonaRealism
 from programs.simulate import Simulate, SimulationOptions
@@ -151,7 +152,7 @@ def load_programs(
 
 def _turns(simulation: SimulationOptions, chosen: Sequence[Demonstration]) -> Simulate:
     nodes, emoji = simulation.nodes, simulation.emoji
-    program = Simulate(simulation, rule_check(nodes))
+    program = Simulate(simulation, rule_check(nodes) if simulation.rules else no_check)
     program.seeker.speak.demos = [
         early_example(list(seeker_examples(demo, emoji)), index) for index, demo in enumerate(chosen)
     ]

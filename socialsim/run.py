@@ -89,6 +89,7 @@ class Run:
             nodes=simulation.nodes if talks else None,
             emoji=simulation.emoji if talks else None,
             strict=simulation.strict if talks else None,
+            rules=simulation.rules if talks else None,
             shots=config.demonstrations if prompted else None,
             lms={role: config.lms[role].text for role in roles_needed(config)},
             demonstrations=self.programs.demonstrations if talks else None,

@@ -34,6 +34,7 @@ class Settings(Record):
     nodes: tuple[Node, ...] | None = None
     emoji: bool | None = None
     strict: bool | None = None
+    rules: bool | None = None
     shots: int | None = None
     lms: dict[str, str] = Field(default_factory=dict)
     demonstrations: tuple[str, ...] | None = None

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Hashable, Iterable, Iterator, Set
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import lru_cache
+from functools import lru_cache, wraps
 from typing import Any, NamedTuple, TypeVar
 
 from socialsim.taxonomy import EMOJIS
@@ -19,6 +19,8 @@ _CJK = re.compile(r"[\u3400-\u9fff\uf900-\ufaff]")
 # The checks of a turn read its texts several times; what they want of earlier turns is `joined`.
 _remembered = lru_cache(maxsize=2048)
 _T = TypeVar("_T", bound=Hashable)
+_K = TypeVar("_K", bound=Hashable)
+_V = TypeVar("_V")
 
 
 class Closed(NamedTuple):
@@ -60,7 +62,7 @@ def ngrams(tokens: tuple[str, ...], n: int) -> set[tuple[str, ...]]:
     return set(zip(*(tokens[i:] for i in range(n)), strict=False))
 
 
-@lru_cache(maxsize=16384)  # of earlier turns, too: two strings are little to keep
+@_remembered
 def split_emoji(text: str) -> Closed:
     """Split a closing emoji of ours from an utterance; None where it has none."""
     stripped = text.rstrip()
@@ -70,7 +72,7 @@ def split_emoji(text: str) -> Closed:
     return Closed(stripped.removesuffix(emoji).rstrip(), emoji)
 
 
-@lru_cache(maxsize=16384)
+@lru_cache(maxsize=16384)  # of earlier turns, too: two strings are little to keep
 def plain(text: str) -> str:
     """An utterance without its closing emoji."""
     return split_emoji(text).text.strip()
@@ -94,16 +96,24 @@ class _Growing:
         self.texts = texts
 
 
-_dialogue: ContextVar[dict[Callable[[str], Any], list[_Growing]] | None] = ContextVar("growing_texts", default=None)
+class _Memory:
+    """What is remembered of one dialogue."""
+
+    def __init__(self) -> None:
+        self.growing: dict[Callable[[str], Any], list[_Growing]] = {}
+        self.made: dict[tuple[Callable[..., Any], Hashable], Any] = {}
+
+
+_dialogue: ContextVar[_Memory | None] = ContextVar("memory_of_a_dialogue", default=None)
 
 
 @contextmanager
 def one_dialogue() -> Iterator[None]:
-    """While one dialogue is made or checked: what `joined` finds in it is remembered as long."""
+    """While one dialogue is made or checked: what is found in it is remembered as long."""
     if _dialogue.get() is not None:
         yield
         return
-    token = _dialogue.set({})
+    token = _dialogue.set(_Memory())
     try:
         yield
     finally:
@@ -119,10 +129,10 @@ def joined(of: Callable[[str], Iterable[_T]], texts: tuple[str, ...]) -> Set[_T]
         of: what a text holds; the same function each time.
         texts: some.
     """
-    known = _dialogue.get()
-    if known is None or not texts:
+    memory = _dialogue.get()
+    if memory is None or not texts:
         return frozenset().union(*map(of, texts))
-    growing = known.setdefault(of, [])
+    growing = memory.growing.setdefault(of, [])
     for one in growing:
         if texts[: len(one.texts)] == one.texts:
             break
@@ -131,6 +141,23 @@ def joined(of: Callable[[str], Iterable[_T]], texts: tuple[str, ...]) -> Set[_T]
         growing.append(one)
     one.add(of, texts)
     return one.found
+
+
+def kept_with_dialogue(function: Callable[[_K], _V]) -> Callable[[_K], _V]:
+    """A function of a persona, or of a part of one, that is worked out once a dialogue, however many are under way."""
+    elsewhere = lru_cache(maxsize=1024)(function)
+
+    @wraps(function)
+    def recalled(key: _K) -> _V:
+        memory = _dialogue.get()
+        if memory is None:
+            return elsewhere(key)
+        found: _V | None = memory.made.get((function, key))
+        if found is None:
+            found = memory.made[function, key] = function(key)
+        return found
+
+    return recalled
 
 
 class Guarded:

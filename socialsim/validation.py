@@ -120,7 +120,7 @@ def _own_words(bare: str, demonstration_runs: Iterable[tuple[str, ...]]) -> bool
     return frozenset(demonstration_runs).isdisjoint(ngrams(words(bare), _COPIED_RUN))
 
 
-@lru_cache(maxsize=1024)  # asked while a dialogue is written, and again by the rule on wording
+@lru_cache(maxsize=128)  # asked while a dialogue is written, and again by the rule on wording
 def _findings(bare: str, speaker: Speaker, before: Same[Turn]) -> tuple[Finding, ...]:
     if grave := tuple(_hard_findings(bare, words(bare), speaker)):
         return grave

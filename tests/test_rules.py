@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import dspy
 import pytest
 
+from metrics.verdicts import Rule
 from programs.demonstrations import onepass_example
 from programs.keep import Moment
 from programs.onepass import OnePass
@@ -14,9 +17,12 @@ from programs.simulate import Simulate, SimulationOptions
 from programs.turn import ALL_NODES
 from socialsim.adapter import CompactAdapter
 from socialsim.ask import Exhausted
+from socialsim.journal import read_records
 from socialsim.resources import demonstrations
-from socialsim.rules import rule_check, signed
+from socialsim.rules import flag_kind, rule_check, signed
 from socialsim.schema import Demonstration, Dialogue, Provenance, Role
+from tests.answering_server import answering_server
+from tests.command import socialsim
 from tests.samples import persona, seeker, supporter
 from tests.scripted import scripted_lm, system_text, user_text
 from tests.test_simulate import PERSONA, UNIQUE, faulty, lms
@@ -138,3 +144,35 @@ def _findings(demo: Demonstration) -> list[str]:
         for number, turn in enumerate(turns)
         for finding in CHECK(turn, Moment(turns[:number], demo.persona if number % 2 == 0 else None))
     ]
+
+
+def test_without_the_rules_a_run_checks_form_alone_and_the_check_afterwards_finds_the_rest(tmp_path: Path) -> None:
+    with answering_server() as server:
+        for name, choice in (("with", ()), ("without", ("--no-rules",))):
+            ended = socialsim("run", "--out", tmp_path / name, "--lm", server.spec, "--limit", 1, *choice)
+            assert (ended.code, ended.err) == (0, "")
+    made = {name: next(read_records(tmp_path / name / "dialogues.jsonl", Dialogue)) for name in ("with", "without")}
+    assert made["with"].provenance is not None
+    assert made["with"].provenance.checks.keys() == {str(rule) for rule in Rule}
+    assert made["without"].provenance is not None
+    assert made["without"].provenance.checks == {}
+    rules = {flag_kind(rule) for rule in Rule}
+    assert {flag.kind for flag in made["with"].all_flags()} & rules
+    assert not {flag.kind for flag in made["without"].all_flags()} & rules
+    assert socialsim("check", tmp_path / "without").code == 0
+    [checked] = [json.loads(line) for line in (tmp_path / "without" / "checks.jsonl").read_text("utf-8").splitlines()]
+    assert {verdict["rule"] for verdict in checked["verdicts"]} == {str(rule) for rule in Rule}
+
+
+def test_a_run_without_the_rules_does_not_go_on_with_them(tmp_path: Path) -> None:
+    with answering_server() as server:
+        socialsim("run", "--out", tmp_path, "--lm", server.spec, "--limit", 1, "--no-rules")
+        ended = socialsim("run", "--out", tmp_path, "--lm", server.spec, "--limit", 2)
+    assert (ended.code, ended.err.count("\n")) == (1, 1)
+    assert "rules False, not True" in ended.err
+
+
+def test_where_one_call_writes_the_whole_dialogue_the_rules_stay(tmp_path: Path) -> None:
+    ended = socialsim("run", "--out", tmp_path, "--mode", "onepass", "--no-rules", "--limit", 1)
+    assert (ended.code, ended.err.count("\n")) == (1, 1)
+    assert "--no-rules" in ended.err

@@ -200,6 +200,9 @@ class DialogueOptions:
     """Answers asked for an invalid turn before the dialogue is given up."""
     repair: Annotated[int, Parameter(validator=Number(gte=0, lte=20))] = 1
     """How often a turn that breaks one of the eight rules is asked again before the best one is kept, flagged."""
+    rules: bool = True
+    """Check the eight rules while a dialogue is written. Without, `socialsim check` does it afterwards: nothing is
+    asked again for them, and a process takes twice as many answers a second."""
 
 
 @Parameter(name="*")

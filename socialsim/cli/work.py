@@ -159,6 +159,8 @@ class _Job:
         specs, choice = self.lms.resolve(), self.dialogues
         if choice.mode not in list(Mode):
             raise UsageError(f"--mode {choice.mode}: use {' or '.join(Mode)}")
+        if choice.mode == Mode.ONEPASS and not choice.rules:
+            raise UsageError("--no-rules: a dialogue of --mode onepass may leak the persona; only the rules tell")
         local = all(spec.in_process for spec in specs.values())
         by_lm, shots = self.posts.screen_by_lm, self.programs.shots
         if shots is None:
@@ -169,7 +171,7 @@ class _Job:
             stages=self.stages,
             mode=Mode(choice.mode),
             simulation=SimulationOptions(
-                parse_nodes(choice.nodes), choice.emoji, choice.tries, choice.strict, choice.repair
+                parse_nodes(choice.nodes), choice.emoji, choice.tries, choice.strict, choice.repair, choice.rules
             ),
             seed=self.work.seed,
             limit=self.work.limit,

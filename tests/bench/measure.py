@@ -17,7 +17,10 @@ CALLS = 24  # of a dialogue
 
 
 class Load(BaseModel):
-    """A workload: ``dialogues`` of 24 sequential calls, ``concurrency`` of them at once."""
+    """A workload: ``dialogues`` of 24 sequential calls, ``concurrency`` of them at once.
+
+    The product checks the eight rules while it writes, or does not.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
@@ -26,6 +29,7 @@ class Load(BaseModel):
     concurrency: int
     latency: float
     shots: int = 3
+    rules: bool = True
 
 
 class Result(BaseModel):

@@ -29,7 +29,7 @@ def main(load: Load) -> None:
             out=Path(folder) / "run",
             lms=dict.fromkeys(Role, parse_spec(f"{load.url}/v1#scripted")),
             stages=(Stage.DIALOGUES,),
-            simulation=SimulationOptions(exchanges=12),
+            simulation=SimulationOptions(exchanges=12, rules=load.rules),
             concurrency=load.concurrency,
             demonstrations=load.shots,
         )
