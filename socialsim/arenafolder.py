@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from metrics.arena import ArenaVerdict
 from programs.turn import ALL_NODES
-from socialsim.errors import InputError, OutputError
-from socialsim.journal import Journal, RunLock, write_atomically
+from socialsim.errors import OutputError
+from socialsim.journal import Journal, RunLock, read_record, write_atomically
 from socialsim.lms import LMSpec
 from socialsim.runfolder import versions
 from socialsim.schema import Dialogue, Node, Persona, Record, Rejection
@@ -108,15 +108,7 @@ def read_settings(path: Path) -> ArenaSettings | None:
     Raises:
         InputError: if the file is not one.
     """
-    file = path / FILE
-    if not file.exists():
-        return None
-    try:
-        return ArenaSettings.model_validate_json(file.read_bytes())
-    except OSError as error:
-        raise InputError(file, f"cannot be read ({error.strerror}); move it away") from error
-    except ValidationError as error:
-        raise InputError(file, f"not an arena of this version ({error.errors()[0]['msg']}); move it away") from error
+    return read_record(path / FILE, ArenaSettings, "an arena")
 
 
 class ArenaFolder:

@@ -18,7 +18,7 @@ from io import FileIO
 from pathlib import Path
 from typing import Final, Generic, Literal, Protocol, Self, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from socialsim.errors import InputError, OutputError
 
@@ -42,6 +42,7 @@ class Entry(Protocol):
 
 
 R = TypeVar("R", bound=Entry)
+M = TypeVar("M", bound=BaseModel)
 
 
 class _Closing:
@@ -178,6 +179,28 @@ def read_records(path: str | Path, model: type[R]) -> Iterator[R]:
         InputError: the file cannot be read, or a complete line is not such a record.
     """
     return (record for _, _, record in _read(Path(path), model) if record is not None)
+
+
+def read_record(path: str | Path, model: type[M], what: str) -> M | None:
+    """The record that is a file of its own, None where there is no file.
+
+    Args:
+        path: the file.
+        model: its class.
+        what: what it should be, for the message: "a manifest".
+
+    Raises:
+        InputError: if the file cannot be read, or is something else.
+    """
+    file = Path(path)
+    if not file.exists():
+        return None
+    try:
+        return model.model_validate_json(file.read_bytes())
+    except OSError as error:
+        raise InputError(file, f"cannot be read ({error.strerror}); move it away") from error
+    except ValidationError as error:
+        raise InputError(file, f"not {what} of this version ({error.errors()[0]['msg']}); move it away") from error
 
 
 class RunLock(_Closing):

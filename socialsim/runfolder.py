@@ -10,11 +10,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final, Self
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from socialsim import __version__
 from socialsim.errors import InputError, OutputError
-from socialsim.journal import Journal, RunLock, read_records, write_atomically
+from socialsim.journal import Journal, RunLock, read_record, read_records, write_atomically
 from socialsim.lms import without_waiting
 from socialsim.meter import add_up
 from socialsim.schema import Dialogue, Node, Persona, Record, Rejection, Scenario, Usage
@@ -198,15 +198,7 @@ def read_manifest(path: Path) -> Manifest | None:
     Raises:
         InputError: if it is not one.
     """
-    file = path / "manifest.json"
-    if not file.exists():
-        return None
-    try:
-        return Manifest.model_validate_json(file.read_bytes())
-    except OSError as error:
-        raise InputError(file, f"cannot be read ({error.strerror}); move it away") from error
-    except ValidationError as error:
-        raise InputError(file, f"not a manifest of this version ({error.errors()[0]['msg']}); move it away") from error
+    return read_record(path / "manifest.json", Manifest, "a manifest")
 
 
 def run_file(path: Path, name: str) -> Path:

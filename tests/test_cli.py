@@ -56,7 +56,12 @@ def test_help_is_quick() -> None:
         assert start("--help").wait() == 0
         return time.perf_counter() - begun
 
-    assert any(seconds() < 0.4 for _ in range(12))  # the machine may be busy with something else
+    def least() -> float:  # what any such program takes; the machine may be slow, or busy with something else
+        begun = time.perf_counter()
+        subprocess.run([sys.executable, "-c", "import cyclopts"], check=True)
+        return time.perf_counter() - begun
+
+    assert any(seconds() < max(0.4, 3.5 * least()) for _ in range(12))
 
 
 @pytest.mark.parametrize("command", [[], ["run"], ["simulate"], ["stats"], ["lms"], ["review"]])

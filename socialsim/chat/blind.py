@@ -12,11 +12,11 @@ from pathlib import Path
 from random import Random
 from typing import Final, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from signatures.arena import Aspect, Preferred
-from socialsim.errors import InputError, OutputError
-from socialsim.journal import Journal, RunLock, write_atomically
+from socialsim.errors import OutputError
+from socialsim.journal import Journal, RunLock, read_record, write_atomically
 from socialsim.runfolder import versions
 from socialsim.schema import Dialogue, Node, Record, Turn, Usage
 
@@ -118,16 +118,7 @@ def read_settings(path: Path) -> BlindSettings | None:
     Raises:
         InputError: if the file is not one.
     """
-    file = path / FILE
-    if not file.exists():
-        return None
-    try:
-        return BlindSettings.model_validate_json(file.read_bytes())
-    except OSError as error:
-        raise InputError(file, f"cannot be read ({error.strerror}); move it away") from error
-    except ValidationError as error:
-        reason = error.errors()[0]["msg"]
-        raise InputError(file, f"not an evaluation of this version ({reason}); move it away") from error
+    return read_record(path / FILE, BlindSettings, "an evaluation")
 
 
 class BlindFolder:
