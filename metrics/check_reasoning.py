@@ -103,11 +103,11 @@ def _mark_node(one: Marks, node: Node, texts: Mapping[Node, str], reply: str, mo
 
 
 def _mark_sameness(one: Marks, node: Node, texts: Mapping[Node, str], reply: str, moment: Moment) -> None:
-    text = texts[node]
+    text, own = texts[node], content(texts[node])
     for other, words_of_other in texts.items():
-        if other is not node and (alike := _alike(text, words_of_other)) > 0.5:
+        if other is not node and (alike := _alike(own, content(words_of_other))) > 0.5:
             one.mark(1 - alike, f"says the same as the {other}; each node has its own question")
-    if (alike := _alike(text, reply)) > 0.6:
+    if (alike := _alike(own, content(reply))) > 0.6:
         one.mark(1 - alike, "repeats the reply; reason before you reply")
     if repeats_more(text, moment.said_by(Speaker.SEEKER), 0.5):
         one.mark(0.5, "only repeats the seeker's words; say what follows from them")
@@ -117,10 +117,9 @@ def _mark_sameness(one: Marks, node: Node, texts: Mapping[Node, str], reply: str
         one.mark(0.2, "was thought before; the talk has moved on")
 
 
-def _alike(one: str, other: str) -> float:
-    """Share of content in common, of the longer text, 0 to 1."""
-    left, right = content(one), content(other)
-    return len(left & right) / max(len(left), len(right)) if left and right else 0.0
+def _alike(one: frozenset[str], other: frozenset[str]) -> float:
+    """Share of content in common, of the longer text's, 0 to 1."""
+    return len(one & other) / max(len(one), len(other)) if one and other else 0.0
 
 
 def _mark_subject(one: Marks, text: str, moment: Moment) -> None:

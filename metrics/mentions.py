@@ -109,7 +109,7 @@ class Reading:
     @cached_property
     def tokens(self) -> tuple[Token, ...]:
         """The words and figures, each with its place."""
-        return tuple(_tokens(self.text))
+        return tuple(_tokens(self.text, self.forms))
 
     @cached_property
     def lower(self) -> str:
@@ -137,9 +137,8 @@ class Reading:
     @cached_property
     def relations(self) -> tuple[Relation, ...]:
         """The relation nouns, in order."""
-        if not any(forms.relation for forms in self.forms):
-            return ()
-        return tuple(_relations(self.text, self.tokens))
+        places = [(at, forms.relation) for at, forms in enumerate(self.forms) if forms.relation]
+        return tuple(_relations(self.text, self.tokens, places)) if places else ()
 
 
 def fold(word: str) -> str:
@@ -181,11 +180,11 @@ def unpossessed(word: str) -> str:
     return word[:-2] if word.endswith("'s") else word.rstrip("'")
 
 
-def _tokens(text: str) -> Iterator[Token]:
+def _tokens(text: str, words: list[Forms]) -> Iterator[Token]:
     end = 0
-    for found in _TOKEN.finditer(text):
+    for forms, found in zip(words, _TOKEN.finditer(text), strict=True):
         start, stop = found.span()
-        forms, gap = _forms(text[start:stop]), text[end:start]
+        gap = text[end:start]
         opens = not end or (gap != " " and _SENTENCE_GAP.search(gap) is not None)
         yield Token(forms.lower, forms.stem, start, stop, opens, forms.capital)
         end = stop
@@ -324,13 +323,10 @@ def _units(text: str, tokens: tuple[Token, ...], last: int) -> frozenset[str]:
     return frozenset(found)
 
 
-def _relations(text: str, tokens: tuple[Token, ...]) -> Iterator[Relation]:
-    for at, token in enumerate(tokens):
-        name = _relation(token.lower)
-        if name is None:
-            continue
+def _relations(text: str, tokens: tuple[Token, ...], places: list[tuple[int, str]]) -> Iterator[Relation]:
+    for at, name in places:
         law = [part.lower for part in tokens[at + 1 : at + 3]] in (["in", "law"], ["in", "laws"])
-        end = tokens[at + 2].end if law else token.end
+        end = tokens[at + 2].end if law else tokens[at].end
         start, owner = _owner(text, tokens, at)
         yield Relation(f"{name}-in-law" if law else name, owner, start, end)
 

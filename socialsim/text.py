@@ -134,6 +134,9 @@ def joined(of: Callable[[str], Iterable[_T]], texts: tuple[str, ...]) -> Set[_T]
         return frozenset().union(*map(of, texts))
     growing = memory.growing.setdefault(of, [])
     for one in growing:
+        if one.texts == texts:
+            return one.found
+    for one in growing:
         if texts[: len(one.texts)] == one.texts:
             break
     else:
