@@ -202,7 +202,7 @@ class DialogueOptions:
     """How often a turn that breaks one of the eight rules is asked again before the best one is kept, flagged."""
     rules: bool = True
     """Check the eight rules while a dialogue is written. Without, `socialsim check` does it afterwards: nothing is
-    asked again for them, and a process takes twice as many answers a second."""
+    asked again for them, and a process takes up to twice as many answers a second."""
 
 
 @Parameter(name="*")

@@ -131,7 +131,7 @@ def _settings(corpus: SharedCorpus) -> str:
     if corpus.manifest:
         settings = corpus.manifest.settings
         named = {"shortest post, words": settings.min_words, "closing emoji": settings.emoji, "strict": settings.strict}
-        named |= {"examples in an uncompiled prompt": settings.shots}
+        named |= {"examples in an uncompiled prompt": settings.shots, "eight rules while writing": settings.rules}
         rows += [(name, str(value).lower()) for name, value in named.items() if value is not None]
         rows += [(f"version of {name}", code(version)) for name, version in corpus.manifest.versions.items()]
     return table(("setting", "value"), [(name, value) for name, value in rows if value])
