@@ -8,11 +8,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from finetune.format import Variant
 from finetune.settings import TrainingSettings
-from socialsim.errors import InputError
+from socialsim import journal
 from socialsim.journal import write_atomically
 from socialsim.schema import Record, Role
 
@@ -85,13 +85,7 @@ def read_record(folder: Path) -> TrainingRecord | None:
     Raises:
         InputError: if it is not one.
     """
-    file = folder / FILE
-    if not file.is_file():
-        return None
-    try:
-        return TrainingRecord.model_validate_json(file.read_bytes())
-    except ValidationError as error:
-        raise InputError(file, f"not a training record of this version ({error.errors()[0]['msg']})") from error
+    return journal.read_record(folder / FILE, TrainingRecord, "a training record")
 
 
 def digest(texts: Iterable[str]) -> str:

@@ -10,10 +10,10 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Final, Self
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
-from socialsim.errors import InputError, OutputError
-from socialsim.journal import Journal, RunLock, read_records, write_atomically
+from socialsim.errors import OutputError
+from socialsim.journal import Journal, RunLock, read_record, read_records, write_atomically
 from socialsim.schema import Node, Record, Usage
 
 FILE: Final = "evaluation.json"
@@ -117,17 +117,7 @@ def read_evaluation(folder: Path) -> EvaluationSettings | None:
     Raises:
         InputError: if the file is not one.
     """
-    file = folder / FILE
-    if not file.exists():
-        return None
-    try:
-        return EvaluationSettings.model_validate_json(file.read_bytes())
-    except OSError as error:
-        raise InputError(file, f"cannot be read ({error.strerror}); move it away") from error
-    except ValidationError as error:
-        raise InputError(
-            file, f"not an evaluation of this version ({error.errors()[0]['msg']}); move it away"
-        ) from error
+    return read_record(folder / FILE, EvaluationSettings, "an evaluation")
 
 
 def read_begun(folder: Path, models: bool, tests: bool) -> EvaluationSettings | None:
