@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -114,3 +114,11 @@ def kept_usage(run: Path) -> Usage:
 def forget(run: Path, step: str, item_id: str) -> None:
     """The item is journalled: its answers are not needed any more."""
     kept_file(run, step, item_id).unlink(missing_ok=True)
+
+
+def forget_all(run: Path, step: str, item_ids: Iterable[str]) -> None:
+    """The same for all items that are journalled: a kill can come between an item's line and `forget`."""
+    left = set((run / FOLDER).glob(f"{step}-*.jsonl"))
+    for item_id in item_ids if left else ():
+        if (file := kept_file(run, step, item_id)) in left:
+            file.unlink()

@@ -14,13 +14,13 @@ import time
 from collections import deque
 from collections.abc import Callable, Container, Iterable, Iterator, Sized
 from contextlib import contextmanager
-from itertools import islice
-from typing import TypeVar
+from itertools import chain, islice
+from typing import TypeVar, get_args
 
 from socialsim.duplicates import Deduplicator
 from socialsim.errors import BudgetError, InputError
 from socialsim.journal import Journal
-from socialsim.kept import forget, kept_usage
+from socialsim.kept import forget, forget_all, kept_usage
 from socialsim.loading import DIALOGUE_LEAVES, INTAKE_LEAVES, PERSONA_LEAVES
 from socialsim.meter import State
 from socialsim.runconfig import RunConfig, Stage, programs_for, roles_needed
@@ -120,6 +120,7 @@ class Run:
         with RunFolder(config.out, self.settings(), config.inputs, config.allow_mixed) as folder:
             self.folder = folder
             dismiss(config.out)
+            self._forget_finished()
             new = self._new(given)
             # A killed session, too, leaves what its items were made with.
             self._earlier_usage = self._write_manifest().usage
@@ -130,6 +131,12 @@ class Run:
             finally:
                 manifest = self._write_manifest()
         return manifest
+
+    def _forget_finished(self) -> None:
+        folder = self.folder
+        made = (folder.scenarios.ids, folder.personas.ids, folder.dialogues.ids)
+        for step, ids in zip(get_args(StepName), made, strict=True):
+            forget_all(self.config.out, step, chain(ids, folder.rejected.ids))
 
     def _write_manifest(self) -> Manifest:
         seconds = self.state.seconds

@@ -50,6 +50,20 @@ def test_a_run_that_is_done_does_nothing_more(tmp_path: Path) -> None:
     assert manifest_of(tmp_path).usage.calls == calls
 
 
+def test_answers_of_items_that_a_kill_left_behind_finished_are_swept_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with answering_server() as server:
+        with monkeypatch.context() as killed:  # between an item's line in its journal and the end of its answers
+            killed.setattr("socialsim.run.forget", lambda *_: None)
+            assert socialsim("run", "--out", tmp_path, "--lm", server.spec, "--limit", 2, "--screen-by-lm").code == 0
+        left, calls = {path.name.split("-")[0] for path in (tmp_path / "unfinished").iterdir()}, len(server.requests)
+        assert left == {"intake", "persona", "simulate"}
+        assert socialsim("run", "--out", tmp_path, "--lm", server.spec, "--limit", 2, "--screen-by-lm").code == 0
+        assert len(server.requests) == calls
+    assert not any((tmp_path / "unfinished").iterdir())
+
+
 def test_a_raised_limit_makes_only_what_is_missing(tmp_path: Path) -> None:
     with answering_server() as server:
         go(server, tmp_path, "--limit", 2)
