@@ -9,9 +9,10 @@ from math import prod
 
 from metrics.check_words import content, content_of, definite
 from metrics.verdicts import CheckVerdict, Rule
+from socialsim.history import History, history_of
 from socialsim.identity import Same
-from socialsim.schema import Node, Persona, Reasoning, Speaker, Turn
-from socialsim.text import joined, kept_with_dialogue, plain
+from socialsim.schema import Node, Persona, Speaker, Turn
+from socialsim.text import joined, kept_with_dialogue
 
 
 @dataclass(frozen=True)
@@ -34,28 +35,21 @@ class Moment:
         """The same moment for somebody who has read the persona."""
         if persona is self.persona:
             return self
-        made = Moment(self.history, persona, self.nodes, self.copied_from)
-        made.__dict__["texts"] = self.texts
-        return made
+        return Moment(self.history, persona, self.nodes, self.copied_from)
 
     @cached_property
+    def before(self) -> History:
+        """What was said and thought."""
+        return history_of(self.history)
+
+    @property
     def texts(self) -> tuple[str, ...]:
         """The earlier utterances, without their closing emoji."""
-        return tuple([plain(turn.text) for turn in self.history])
+        return self.before.texts
 
     def said_by(self, speaker: Speaker) -> tuple[str, ...]:
         """Those of one speaker."""
-        return self._said[speaker]
-
-    @cached_property
-    def _said(self) -> dict[Speaker, tuple[str, ...]]:
-        pairs = [(turn.speaker, text) for turn, text in zip(self.history, self.texts, strict=True)]
-        return {who: tuple([text for speaker, text in pairs if speaker is who]) for who in Speaker}
-
-    @cached_property
-    def reasoned(self) -> list[Reasoning]:
-        """What was thought so far."""
-        return [turn.reasoning for turn in self.history if turn.reasoning is not None]
+        return self.before.said_by(speaker)
 
     @property
     def number(self) -> int:
@@ -96,10 +90,14 @@ class Marks:
 
     def score(self, share: float = 1.0) -> float:
         """The product of all factors and ``share``."""
+        if share == 1 and not self._factors:
+            return 1.0
         return round(min(max(share * prod(self._factors), 0.0), 1.0), 4)
 
     def feedback(self) -> str:
         """At most two reasons, the gravest first."""
+        if not self._told:
+            return ""
         told = dict.fromkeys(text for _, text in sorted(self._told, key=lambda item: item[0]))
         return "; ".join(list(told)[:2])
 

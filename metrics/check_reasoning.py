@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from itertools import combinations
 from typing import Final
 
 from rapidfuzz import fuzz, process
@@ -14,13 +15,13 @@ from metrics.check_words import content, content_of, copied_share, repeats_more,
 from metrics.verdicts import CheckVerdict, Rule
 from socialsim.schema import Node, Reasoning, Speaker, Turn
 from socialsim.taxonomy import Stage, Strategy
-from socialsim.text import words
+from socialsim.text import joined, lowered, words
 
 _THINKING: Final = (Node.SITUATION, Node.THOUGHT, Node.ACTION)
 _GROUND: Final = {0: 0.55, 1: 0.85}  # factor by the content words the three nodes share with the talk
 _RECENT: Final = 6  # turns
 _THOUGHT_BEFORE: Final = 85.0  # rapidfuzz ratio (0-100) from which a node says what an earlier one said
-_OWN_VOICE: Final = re.compile(r"(?i)\b(?:i|i'm|i've|i'll|i'd)\b")
+_OWN_VOICE: Final = re.compile(r"[iI](?<!\w[iI])(?!\w)")
 _SEEKER: Final = re.compile(
     r"(?i)\b(?:he|she|they|him|her|his|hers|them|their|"
     r"seeker|person|someone|somebody|stranger|visitor|newcomer|user|client)\b"
@@ -73,10 +74,11 @@ def check_reasoning(text: str, turn: Turn, moment: Moment) -> CheckVerdict | Non
     if not nodes or raw_only:
         return None
     texts = {node: node_text(turn.reasoning, node) for node in nodes}
+    near = _near({node: content(node_words) for node, node_words in texts.items()})
     marks, scores = Marks(Rule.REASONING, moment.number), []
     for node in nodes:
         one = Marks(Rule.REASONING)
-        _mark_node(one, node, texts, text, moment)
+        _mark_node(one, node, texts[node], text, moment, near[node])
         if node is Node.STRATEGY:
             _mark_strategy(one, turn, moment)
         score, feedback = one.score(), one.feedback()
@@ -87,33 +89,40 @@ def check_reasoning(text: str, turn: Turn, moment: Moment) -> CheckVerdict | Non
     return marks.verdict(blend(scores))
 
 
-def _mark_node(one: Marks, node: Node, texts: Mapping[Node, str], reply: str, moment: Moment) -> None:
-    text = texts[node]
+def _near(meant: Mapping[Node, frozenset[str]]) -> dict[Node, dict[Node, float]]:
+    """The nodes that say more than half of what a node says, each with how much of it."""
+    near: dict[Node, dict[Node, float]] = {node: {} for node in meant}
+    for one, other in combinations(meant, 2):
+        if (alike := _alike(meant[one], meant[other])) > 0.5:
+            near[one][other] = near[other][one] = alike
+    return near
+
+
+def _mark_node(one: Marks, node: Node, text: str, reply: str, moment: Moment, near: Mapping[Node, float]) -> None:
     if not words(text):
         one.mark(0.0, "is missing; reason about this seeker in one sentence")
         return
     if len(words(text)) < 3:
         one.mark(0.3, "says too little; write one sentence about this seeker")
-    copied = copied_share(text, moment.copied_from, 8)
-    near = max(0.0, copied_share(text, moment.copied_from, 5) - 0.25)
-    one.mark(1 - max(copied, near), "reason about this seeker, not the example's")
-    _mark_sameness(one, node, texts, reply, moment)
+    if moment.copied_from:
+        copied = copied_share(text, moment.copied_from, 8)
+        close = max(0.0, copied_share(text, moment.copied_from, 5) - 0.25)
+        one.mark(1 - max(copied, close), "reason about this seeker, not the example's")
+    for other, alike in near.items():
+        one.mark(1 - alike, f"says the same as the {other}; each node has its own question")
+    _mark_sameness(one, node, text, reply, moment)
     if node is not Node.STRATEGY:
         _mark_subject(one, text, moment)
 
 
-def _mark_sameness(one: Marks, node: Node, texts: Mapping[Node, str], reply: str, moment: Moment) -> None:
-    text, own = texts[node], content(texts[node])
-    for other, words_of_other in texts.items():
-        if other is not node and (alike := _alike(own, content(words_of_other))) > 0.5:
-            one.mark(1 - alike, f"says the same as the {other}; each node has its own question")
-    if (alike := _alike(own, content(reply))) > 0.6:
+def _mark_sameness(one: Marks, node: Node, text: str, reply: str, moment: Moment) -> None:
+    if (alike := _alike(content(text), content(reply))) > 0.6:
         one.mark(1 - alike, "repeats the reply; reason before you reply")
     if repeats_more(text, moment.said_by(Speaker.SEEKER), 0.5):
         one.mark(0.5, "only repeats the seeker's words; say what follows from them")
     name = _field(node)
-    earlier = [said.lower() for reasoning in moment.reasoned if (said := getattr(reasoning, name))]
-    if process.extractOne(text.lower(), earlier, scorer=fuzz.ratio, score_cutoff=_THOUGHT_BEFORE):
+    earlier = tuple([said for reasoning in moment.before.reasoned if (said := getattr(reasoning, name))])
+    if process.extractOne(text.lower(), joined(lowered, earlier), scorer=fuzz.ratio, score_cutoff=_THOUGHT_BEFORE):
         one.mark(0.2, "was thought before; the talk has moved on")
 
 

@@ -61,7 +61,9 @@ def _consistency(text: str, moment: Moment, persona: Persona) -> CheckVerdict:
     return marks.verdict()
 
 
-_NAME: Final = re.compile(r"(?<=[a-zà-ÿ,;] )([A-ZÀ-Þ][\w'’-]+(?: [A-ZÀ-Þ][\w'’-]+)*)")
+_CAPITAL: Final = "[A-ZÀ-Þ]"
+# What stands before the capital is looked at after it: capitals are few.
+_NAME: Final = re.compile(rf"({_CAPITAL}(?<=[a-zà-ÿ,;] {_CAPITAL})[\w'’-]+(?: {_CAPITAL}[\w'’-]+)*)")
 _FIGURE: Final = re.compile(r"(?<![\w.,:])\d+(?:[.,:]\d+)*(?!\w)")
 _DIGIT: Final = re.compile(r"\d")
 _NO_NAMES: Final = word_set(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
-from itertools import chain
+from itertools import chain, pairwise
 
-from socialsim.text import joined, ngrams, words
+from socialsim.text import joined, ngrams, pairs, words
 
 
 def word_set(text: str) -> frozenset[str]:
@@ -46,8 +46,16 @@ VAGUE = word_set(
 )
 
 
+_ENDINGS = {
+    "s": (("ies", "y"), ("es", ""), ("s", "")),
+    "d": (("ied", "y"), ("ed", "")),
+    "g": (("ing", ""),),
+    "y": (("ly", ""),),
+}
+
+
 def _stem(word: str) -> str:
-    for ending, instead in (("ies", "y"), ("ied", "y"), ("ing", ""), ("ed", ""), ("es", ""), ("ly", ""), ("s", "")):
+    for ending, instead in _ENDINGS.get(word[-1:], ()):
         if word.endswith(ending) and len(word) - len(ending) >= 3 and not word.endswith("ss"):
             word = word[: -len(ending)] + instead
             break
@@ -136,22 +144,37 @@ def copied_share(text: str, runs: frozenset[tuple[str, ...]], length: int) -> fl
 
 def shared_run_share(text: str, earlier: Sequence[str], length: int = 5) -> float:
     """Share of a text's runs of ``length`` words that earlier texts have too, 0 to 1."""
+    texts = tuple(earlier)
+    if not _may_share(text, texts, length):
+        return 0.0
     grams = _grams_of(length)
     runs = grams(text)
-    return len(runs & joined(grams, tuple(earlier))) / len(runs) if runs else 0.0
+    return len(runs & joined(grams, texts)) / len(runs) if runs else 0.0
 
 
 def repeats_more(text: str, earlier: Sequence[str], share: float, length: int = 5) -> bool:
-    """Whether `shared_run_share` is above ``share``; most texts are told by their words, before any run is made."""
-    tokens, known = words(text), joined(words, tuple(earlier))
-    possible = streak = 0
-    for token in tokens:
-        streak = streak + 1 if token in known else 0  # of words that all occurred: a run is shared only there
-        possible += streak >= length
-    unlike = len(tokens) - len(set(tokens)) < length  # so no run occurs twice
-    if not possible or (unlike and possible <= share * (len(tokens) - length + 1)):
+    """Whether `shared_run_share` is above ``share``; most texts are told by their pairs, before any run is made."""
+    texts = tuple(earlier)
+    possible = _may_share(text, texts, length)
+    if not possible:
         return False
-    return shared_run_share(text, earlier, length) > share
+    tokens = words(text)
+    unlike = len(tokens) - len(set(tokens)) < length  # so no run occurs twice
+    if unlike and possible <= share * (len(tokens) - length + 1):
+        return False
+    return shared_run_share(text, texts, length) > share
+
+
+def _may_share(text: str, earlier: tuple[str, ...], length: int) -> int:
+    """How many of a text's runs of ``length`` words consist of neighbours that are neighbours in earlier texts."""
+    known = joined(pairs, earlier)
+    if known.isdisjoint(pairs(text)):
+        return 0
+    possible = streak = 0
+    for pair in pairwise(words(text)):
+        streak = streak + 1 if pair in known else 0
+        possible += streak >= length - 1
+    return possible
 
 
 def shown(stems: Iterable[str], text: str, most: int = 3) -> str:

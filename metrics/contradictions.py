@@ -15,7 +15,7 @@ from metrics.consistency_words import FEMALE, JOB_GROUPS, JOBS, MALE, NUMBER_WOR
 from metrics.facts import FREE_TEXT, Fact, key_of
 from metrics.mentions import Number, Reading, read, stem
 from socialsim.schema import Persona
-from socialsim.text import kept_with_dialogue
+from socialsim.text import Guarded, kept_with_dialogue
 
 # Somebody else's words reach to the end of the sentence; a comparison or condition to the next comma.
 _QUOTED = re.compile(
@@ -73,9 +73,13 @@ _KIN = frozenset(
      "girlfriend", "cousin", "uncle", "aunt"]
 )  # fmt: skip
 _KIN_FORMS = "|".join(sorted((form for form, name in RELATIONS.items() if name in _KIN), key=len, reverse=True))
-_NONE = re.compile(
-    rf"(?i)\bI (?:have no|don't have an?y?|do not have an?y?|haven't got an?y?|never had an?y?) (?P<kin>{_KIN_FORMS})"
-    r"(?: or \w+)?(?= ?(?:[.,;!?…)]|$|and\b|at all\b|of my own\b))|\bI(?:'m|’m| am) an (?P<only>only child)\b"
+_NONE = Guarded(
+    re.compile(
+        r"(?i)\bI (?:have no|don't have an?y?|do not have an?y?|haven't got an?y?|never had an?y?) "
+        rf"(?P<kin>{_KIN_FORMS})"
+        r"(?: or \w+)?(?= ?(?:[.,;!?…)]|$|and\b|at all\b|of my own\b))|\bI(?:'m|’m| am) an (?P<only>only child)\b"
+    ),
+    *("have no ", "not have a", "n't have a", "n't got a", "never had a", "only child"),
 )
 _GONE = re.compile(r"(?i)\b(?:late|ex|former|died|dead|passed away|lost|death|widow\w*|miscarr\w+)\b")
 _ANCHORS = frozenset(
@@ -212,8 +216,6 @@ def _own_kin(facts: Sequence[Fact], names: Sequence[str]) -> Iterator[Fact]:
 
 
 def _no_kin(reading: Reading, persona: Persona, facts: Sequence[Fact]) -> _Found:
-    if not (reading.relations or "only child" in reading.lower):
-        return None
     for found in _NONE.finditer(reading.text):
         names = ["brother", "sister", "sibling"] if found["only"] else [RELATIONS[found["kin"].lower()]]
         names += ["brother", "sister"] if names == ["sibling"] else []
@@ -235,7 +237,7 @@ def _gone(persona: Persona, relation: str) -> bool:
 
 
 def _spouse(reading: Reading, persona: Persona, facts: Sequence[Fact]) -> _Found:
-    for relation in reading.relations:
+    for relation in reading.relations if reading.kin & {"wife", "husband"} else ():
         other = {"wife": "husband", "husband": "wife"}.get(relation.name)
         words = reading.text[relation.start : relation.end].lower()
         if (
@@ -274,7 +276,7 @@ def _counted(words: str) -> float | None:
 
 
 def _kin_age(reading: Reading, persona: Persona, facts: Sequence[Fact]) -> _Found:
-    if not (reading.relations and "my " in reading.lower):
+    if not (reading.kin and "my " in reading.lower):
         return None
     known = _kin_ages(_texts(persona))
     for name, value, start, end in _kin_claims(reading.text):

@@ -21,7 +21,7 @@ from metrics.consistency_words import (
     STOP,
     UNIT_TWINS,
 )
-from metrics.mentions import EVERYDAY_WORDS, Number, Reading, Token, bare, names, read, stem, unpossessed
+from metrics.mentions import EVERYDAY_WORDS, Number, Reading, Token, bare, capitals, names, read, stem, unpossessed
 from socialsim.identity import Same
 from socialsim.schema import Persona
 from socialsim.text import kept_with_dialogue
@@ -110,8 +110,8 @@ def _number_facts(field: str, reading: Reading) -> Iterator[Fact]:
 def _number_words(reading: Reading, number: Number) -> str:
     """A number with enough words around it that reading them gives the same number again."""
     tokens = reading.tokens
-    first = next(at for at, token in enumerate(tokens) if token.start == number.start)
-    last = next(at for at, token in enumerate(tokens) if token.end == number.end)
+    own = tokens.within(number.start, number.end)
+    first, last = own[0], own[-1]
     before = (
         2
         if first > 1 and tokens[first - 2].lower in ("half", "quarter")
@@ -150,7 +150,7 @@ def _relation_facts(field: str, reading: Reading) -> Iterator[Fact]:
     if field == "event_participants":
         for part in re.split(r",\s*|\s+and\s+", reading.text):
             inner = read(part)
-            if not inner.relations and not any(names(inner)) and inner.lowers & {"the", "a"} and len(inner.tokens) <= 4:
+            if not inner.relations and not any(names(inner)) and inner.lowers & {"the", "a"} and len(inner.forms) <= 4:
                 yield Fact(field, part.strip(), "relation")
 
 
@@ -192,7 +192,7 @@ def key_of(fact: Fact) -> Key:
     if fact.kind == "number":
         return Key(number=reading.numbers[0] if reading.numbers else None)
     if fact.kind == "name":
-        return Key(name=frozenset(bare(token) for token in reading.tokens) - NEVER_NAMES)
+        return Key(name=reading.lowers - NEVER_NAMES)
     if fact.kind == "relation" and reading.relations:
         return Key(relation=reading.relations[-1].name)
     return Key(stems=distinctive(reading) or reading.stems - COMMON_STEMS)
@@ -230,6 +230,6 @@ def _may_be(one: Number, other: Number) -> bool:
 
 def name_tokens(reading: Reading) -> Iterator[Token]:
     """Capitalised words of a text that can be names; a sentence start only where it is no everyday word."""
-    for token in reading.tokens:
-        if token.capital and not (token.opens and (bare(token) in STOP or bare(token) in EVERYDAY_WORDS)):
+    for token in capitals(reading):
+        if not (token.opens and (bare(token) in STOP or bare(token) in EVERYDAY_WORDS)):
             yield token

@@ -11,7 +11,7 @@ from metrics.consistency_words import COMMON_GUESSES, FEMALE, IMPLIED, MALE, SHO
 from metrics.facts import LEAST_SHARED, Fact, Hit, Key, key_of, known_number, name_tokens, same_number
 from metrics.mentions import Number, Reading, bare, read
 from socialsim.identity import Same
-from socialsim.text import joined, kept_with_dialogue
+from socialsim.text import Guarded, joined, kept_with_dialogue
 
 _SENTENCE = re.compile(r"(?<=[.!?…])\s+")
 # A proposal, not a report: its times and durations are the supporter's own.
@@ -102,6 +102,7 @@ class _Index(NamedTuple):
     names: tuple[tuple[Fact, frozenset[str]], ...]
     relations: tuple[tuple[Fact, Key], ...]
     phrases: tuple[tuple[Fact, Key], ...]
+    any_phrase: frozenset[str]
     any_name: frozenset[str]
 
 
@@ -111,12 +112,14 @@ def _index(whose: Same[Fact]) -> _Index:
     keyed = [(fact, key_of(fact)) for fact in facts]
     names = tuple((fact, key.name) for fact, key in keyed if key.name and not key.number)
     plain = [(fact, key) for fact, key in keyed if not key.number and not key.name]
+    phrases = tuple((fact, key) for fact, key in plain if fact.kind != "relation")
     return _Index(
         profile=tuple(fact for fact in whose.items if fact.field in ("age", "gender", "occupation")),
         numbers=tuple((fact, key.number) for fact, key in keyed if key.number),
         names=names,
         relations=tuple((fact, key) for fact, key in plain if fact.kind == "relation"),
-        phrases=tuple((fact, key) for fact, key in plain if fact.kind != "relation"),
+        phrases=phrases,
+        any_phrase=frozenset().union(*(key.stems for _, key in phrases)),
         any_name=frozenset().union(*(name for _, name in names)),
     )
 
@@ -132,8 +135,9 @@ def _stated(reading: Reading, facts: tuple[Fact, ...]) -> Iterator[Hit]:
         yield from _name_hits(fact, name, reading)
     for fact, key in index.relations:
         yield from _relation_hits(fact, key, reading)
-    for fact, key in index.phrases:
-        if len(key.stems & reading.stems) >= LEAST_SHARED:
+    stems = index.any_phrase & reading.stems
+    for fact, key in index.phrases if len(stems) >= LEAST_SHARED else ():
+        if len(key.stems & stems) >= LEAST_SHARED:
             yield from _phrase_hits(fact, key, reading)
 
 
@@ -187,11 +191,12 @@ def _name_hits(fact: Fact, wanted: frozenset[str], reading: Reading) -> Iterator
 
 def _relation_hits(fact: Fact, key: Key, reading: Reading) -> Iterator[Hit]:
     if key.relation:
-        for relation in reading.relations:
+        related = key.relation.removesuffix("-in-law") in reading.kin
+        for relation in reading.relations if related else ():
             named = fact.field == "event_participants" and relation.owner == "the"
             if relation.name == key.relation and (relation.owner == "your" or named):
                 yield Hit(fact, relation.start, relation.end)
-    else:
+    elif not key.stems.isdisjoint(reading.stems):
         for before, token in zip(reading.tokens, reading.tokens[1:], strict=False):
             if token.stem in key.stems and before.lower in ("the", "your", "that", "this"):
                 yield Hit(fact, before.start, token.end)
@@ -210,7 +215,7 @@ def _profile_hits(fact: Fact, reading: Reading) -> Iterator[Hit]:
             old = {"year", "old"} <= number.units
             if number.value == float(fact.text) and (old or _AGE_CUE.search(reading.text[: number.start])):
                 yield Hit(fact, number.start, number.end)
-    elif any(noun in reading.lower for noun in _nouns(fact)):
+    else:
         for found in _profile_pattern(fact).finditer(reading.text):
             yield Hit(fact, found.start(), found.end())
 
@@ -222,11 +227,14 @@ def _nouns(fact: Fact) -> list[str]:
 
 
 @lru_cache(maxsize=256)
-def _profile_pattern(fact: Fact) -> re.Pattern[str]:
+def _profile_pattern(fact: Fact) -> Guarded:
     """The seeker addressed as what they are: "as a nurse", "you are a man"."""
     noun = f"(?:{'|'.join(_nouns(fact))})"
-    return re.compile(
-        rf"(?i)\b(?:as|being|you're|you are) an? (?:\w+ )?{noun}\b(?!,? (?:i|we|my|or)\b)|\b{noun} like you\b"
+    return Guarded(
+        re.compile(
+            rf"(?i)\b(?:as|being|you're|you are) an? (?:\w+ )?{noun}\b(?!,? (?:i|we|my|or)\b)|\b{noun} like you\b"
+        ),
+        *("as a", "being a", "you're a", "you are a", " like you"),
     )
 
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
 from functools import cached_property, lru_cache
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, overload
 
 from metrics.consistency_words import (
     BOUNDARY,
@@ -27,7 +28,8 @@ from metrics.consistency_words import (
     UNIT_TWINS,
 )
 
-_TOKEN = re.compile(r"[0-9]+(?:[.,:][0-9]+)*|[^\W0-9_]+(?:['’][^\W0-9_]+)*")
+_TOKEN = re.compile(r"[0-9]++(?:[.,:][0-9]++)*+|[^\W0-9_]++(?:['’][^\W0-9_]++)*+")
+_ASCII_TOKEN = re.compile(r"[A-Za-z]++(?:'[A-Za-z]++)*+|[0-9]++(?:[.,:][0-9]++)*+")  # the same in ASCII text
 _PLURAL = (("ies", "y", 5), ("ches", "ch", 6), ("shes", "sh", 6), ("s", "", 4))
 _VERBAL = (("ied", "y", 5), ("ing", "", 6), ("ed", "", 5))
 _IRREGULAR = {"wives": "wife", "men": "man", "women": "woman", "died": "die", "dying": "die", "lying": "lie"}
@@ -91,6 +93,44 @@ class Forms(NamedTuple):
     relation: str | None
 
 
+class Tokens(Sequence[Token]):
+    """The words and figures of a text, each with its place; made where somebody looks, since few do."""
+
+    def __init__(self, text: str, forms: list[Forms]) -> None:
+        self._text = text
+        self._forms = forms
+        self._spans = [found.span() for found in _token(text).finditer(text)]
+        self._made: list[Token | None] = [None] * len(forms)
+
+    def __len__(self) -> int:
+        return len(self._forms)
+
+    def __iter__(self) -> Iterator[Token]:
+        return map(self._token, range(len(self._forms)))
+
+    @overload
+    def __getitem__(self, at: int) -> Token: ...
+    @overload
+    def __getitem__(self, at: slice) -> list[Token]: ...
+    def __getitem__(self, at: int | slice) -> Token | list[Token]:
+        if isinstance(at, slice):
+            return [self[index] for index in range(*at.indices(len(self._forms)))]
+        made = self._made[at]
+        if made is None:
+            made = self._made[at] = self._token(at if at >= 0 else at + len(self._forms))
+        return made
+
+    def within(self, start: int, end: int) -> range:
+        """The indices of the tokens that begin at ``start`` or later and before ``end``."""
+        return range(bisect_left(self._spans, (start,)), bisect_left(self._spans, (end,)))
+
+    def _token(self, at: int) -> Token:
+        forms, (start, end) = self._forms[at], self._spans[at]
+        gap = self._text[self._spans[at - 1][1] : start] if at else ""
+        opens = not at or (gap != " " and _SENTENCE_GAP.search(gap) is not None)
+        return Token(forms.lower, forms.stem, start, end, opens, forms.capital)
+
+
 class Reading:
     """A text as this module sees it; what nobody asks for is not looked for.
 
@@ -104,12 +144,12 @@ class Reading:
     @cached_property
     def forms(self) -> list[Forms]:
         """The words and figures, each by itself."""
-        return list(map(_forms, _TOKEN.findall(self.text)))
+        return list(map(_forms, _token(self.text).findall(self.text)))
 
     @cached_property
-    def tokens(self) -> tuple[Token, ...]:
+    def tokens(self) -> Tokens:
         """The words and figures, each with its place."""
-        return tuple(_tokens(self.text, self.forms))
+        return Tokens(self.text, self.forms)
 
     @cached_property
     def lower(self) -> str:
@@ -135,21 +175,35 @@ class Reading:
         return tuple(_numbers(self.text, self.tokens, places))
 
     @cached_property
+    def kin(self) -> frozenset[str]:
+        """The relations that are named, by marriage or not ("mother" for a mother-in-law too)."""
+        return frozenset([forms.relation for forms in self.forms if forms.relation])
+
+    @cached_property
     def relations(self) -> tuple[Relation, ...]:
         """The relation nouns, in order."""
+        if not self.kin:
+            return ()
         places = [(at, forms.relation) for at, forms in enumerate(self.forms) if forms.relation]
-        return tuple(_relations(self.text, self.tokens, places)) if places else ()
+        return tuple(_relations(self.text, self.tokens, places))
+
+
+def _token(text: str) -> re.Pattern[str]:
+    return _ASCII_TOKEN if text.isascii() else _TOKEN
 
 
 def fold(word: str) -> str:
     """Lower case without accents: "Jürgen" and "Jurgen" are one name."""
+    if word.isascii():
+        return word.lower()
     plain = unicodedata.normalize("NFKD", word.lower().replace("’", "'").replace("ł", "l"))
     return "".join(character for character in plain if not unicodedata.combining(character))
 
 
 def stem(word: str) -> str:
     """Base form of a word: no possessive, plural, -ing or -ed; equal for variants, not always a word."""
-    word = re.sub(r"'s?$", "", word.lower())
+    word = word.lower()
+    word = word.removesuffix("'s") if word.endswith("'s") else word.removesuffix("'")
     word = _IRREGULAR.get(word, word)
     for endings in (_PLURAL, _VERBAL):
         for suffix, new, least in endings:
@@ -180,16 +234,6 @@ def unpossessed(word: str) -> str:
     return word[:-2] if word.endswith("'s") else word.rstrip("'")
 
 
-def _tokens(text: str, words: list[Forms]) -> Iterator[Token]:
-    end = 0
-    for forms, found in zip(words, _TOKEN.finditer(text), strict=True):
-        start, stop = found.span()
-        gap = text[end:start]
-        opens = not end or (gap != " " and _SENTENCE_GAP.search(gap) is not None)
-        yield Token(forms.lower, forms.stem, start, stop, opens, forms.capital)
-        end = stop
-
-
 @lru_cache(maxsize=16384)  # texts have many words, a language few
 def _forms(word: str) -> Forms:
     lower = fold(word)
@@ -209,7 +253,7 @@ def _adjacent(text: str, left: Token, right: Token) -> bool:
     return bool(_CLOSE_GAP.match(text[left.end : right.start]))
 
 
-def _numbers(text: str, tokens: tuple[Token, ...], places: list[int]) -> Iterator[Number]:
+def _numbers(text: str, tokens: Sequence[Token], places: list[int]) -> Iterator[Number]:
     after = 0
     for at in places:
         if at < after:
@@ -226,7 +270,7 @@ def _numbers(text: str, tokens: tuple[Token, ...], places: list[int]) -> Iterato
             after = last + 1
 
 
-def _date(tokens: tuple[Token, ...], at: int) -> Number | None:
+def _date(tokens: Sequence[Token], at: int) -> Number | None:
     token = tokens[at]
     index = _calendar(token.lower)
     # "may" and "march" are words too; only a capital within a sentence makes them months.
@@ -236,24 +280,27 @@ def _date(tokens: tuple[Token, ...], at: int) -> Number | None:
 
 
 def _is_number(word: str) -> bool:
-    return word in NUMBER_WORDS or bool(_FIGURE.fullmatch(word))
+    return word in NUMBER_WORDS or bool(word[:1].isdecimal() and _FIGURE.fullmatch(word))
 
 
 def _calendar(word: str) -> int | None:
-    return CALENDAR.get(word) or CALENDAR.get(re.sub(r"'?s$", "", word))
+    return CALENDAR.get(word) or (CALENDAR.get(word[:-1].removesuffix("'")) if word[-1:] == "s" else None)
 
 
 def _relation(word: str) -> str | None:
-    return RELATIONS.get(word) or RELATIONS.get(re.sub(r"(?:'s|s'?)$", "", word))
+    if found := RELATIONS.get(word):
+        return found
+    stripped = word.removesuffix("'")
+    return RELATIONS.get(stripped[:-1].removesuffix("'")) if stripped[-1:] == "s" else None
 
 
 def _ordinal(word: str) -> float | None:
-    if found := re.fullmatch(r"([0-9]+)(?:st|nd|rd|th)", word):
-        return float(found.group(1))
+    if word[-2:] in ("st", "nd", "rd", "th") and word.isascii() and word[:-2].isdecimal():
+        return float(word[:-2])
     return ORDINALS.get(word)
 
 
-def _value(text: str, tokens: tuple[Token, ...], at: int) -> tuple[float, int]:
+def _value(text: str, tokens: Sequence[Token], at: int) -> tuple[float, int]:
     """The number that starts at a token, and the index of its last token."""
     total, current, last = 0.0, 0.0, at
     for index in range(at, len(tokens)):
@@ -295,7 +342,7 @@ def _extends(current: float, value: float, later: bool) -> bool:
     return (value < 10 and tens_open) or (value < 100 and current % 100 == 0)
 
 
-def _quantity(text: str, tokens: tuple[Token, ...], at: int, last: int, value: float) -> Number:
+def _quantity(text: str, tokens: Sequence[Token], at: int, last: int, value: float) -> Number:
     start, end = tokens[at].start, tokens[last].end
     before = tokens[at - 1].lower if at else ""
     units = _units(text, tokens, last)
@@ -312,7 +359,7 @@ def _quantity(text: str, tokens: tuple[Token, ...], at: int, last: int, value: f
     return Number(value, units | money | percent, "count", start, end)
 
 
-def _units(text: str, tokens: tuple[Token, ...], last: int) -> frozenset[str]:
+def _units(text: str, tokens: Sequence[Token], last: int) -> frozenset[str]:
     """The nouns a number counts: up to three content words right after it."""
     found = []
     for index in range(last + 1, min(last + 4, len(tokens))):
@@ -323,7 +370,7 @@ def _units(text: str, tokens: tuple[Token, ...], last: int) -> frozenset[str]:
     return frozenset(found)
 
 
-def _relations(text: str, tokens: tuple[Token, ...], places: list[tuple[int, str]]) -> Iterator[Relation]:
+def _relations(text: str, tokens: Sequence[Token], places: list[tuple[int, str]]) -> Iterator[Relation]:
     for at, name in places:
         law = [part.lower for part in tokens[at + 1 : at + 3]] in (["in", "law"], ["in", "laws"])
         end = tokens[at + 2].end if law else tokens[at].end
@@ -331,7 +378,7 @@ def _relations(text: str, tokens: tuple[Token, ...], places: list[tuple[int, str
         yield Relation(f"{name}-in-law" if law else name, owner, start, end)
 
 
-def _owner(text: str, tokens: tuple[Token, ...], at: int) -> tuple[int, str]:
+def _owner(text: str, tokens: Sequence[Token], at: int) -> tuple[int, str]:
     """The determiner of a noun, at most three words before it, and where it starts."""
     for index in range(at - 1, max(at - 5, -1), -1):
         gap = text[tokens[index].end : tokens[index + 1].start]
@@ -350,10 +397,10 @@ def names(reading: Reading) -> Iterator[tuple[Token, ...]]:
     A sentence start counts where the same word is capitalised within another sentence, or where
     it is no word of everyday talk and never written small ("Mizuki, a nurse, noticed").
     """
-    small = {token.lower for token in reading.tokens if not token.capital}
+    small = {forms.lower for forms in reading.forms if not forms.capital}
     run: list[Token] = []
-    for token in reading.tokens:
-        fits = token.capital and is_name(token) and not (token.opens and _may_be_small(token, small))
+    for token in capitals(reading):
+        fits = is_name(token) and not (token.opens and _may_be_small(token, small))
         if run and not (fits and _adjacent(reading.text, run[-1], token)):
             yield tuple(run)
             run = []
@@ -361,6 +408,11 @@ def names(reading: Reading) -> Iterator[tuple[Token, ...]]:
             run.append(token)
     if run:
         yield tuple(run)
+
+
+def capitals(reading: Reading) -> Iterator[Token]:
+    """The words that begin with a capital letter."""
+    return (reading.tokens[at] for at, forms in enumerate(reading.forms) if forms.capital)
 
 
 def _may_be_small(token: Token, small: set[str]) -> bool:

@@ -12,7 +12,7 @@ from socialsim.ask import BadAnswer, Exhausted
 from socialsim.identity import Same
 from socialsim.schema import Flag, Persona, Turn
 from socialsim.text import ngrams, words
-from socialsim.validation import Finding, copy_runs
+from socialsim.validation import CopyRuns, Finding, copy_runs
 
 T = TypeVar("T")
 _PARROTED = 6  # words in a row shared with a correction
@@ -89,16 +89,18 @@ def flagged(turn: Turn, findings: Sequence[Finding], strict: bool) -> Turn:
     """
     if any(finding.hard or strict for finding in findings):
         raise BadAnswer("; ".join(finding.detail for finding in findings))
+    if not findings and not turn.flags:
+        return turn
     return turn.model_copy(update={"flags": tuple(Flag(kind=f.kind, detail=f.detail) for f in findings)})
 
 
-def demonstration_runs(demos: Iterable[Mapping[str, Any]]) -> frozenset[tuple[str, ...]]:
+def demonstration_runs(demos: Iterable[Mapping[str, Any]]) -> CopyRuns:
     """The word runs of a prompt's demonstrations, which no answer may copy."""
     return _runs_of(Same(demos))  # the same few in every prompt of a run
 
 
 @lru_cache(maxsize=128)
-def _runs_of(demos: Same[Mapping[str, Any]]) -> frozenset[tuple[str, ...]]:
+def _runs_of(demos: Same[Mapping[str, Any]]) -> CopyRuns:
     return copy_runs(text for demo in demos.items for text in texts(dict(demo)))
 
 

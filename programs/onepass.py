@@ -17,7 +17,7 @@ from socialsim.ask import BadAnswer, ask
 from socialsim.predict import Predict
 from socialsim.render import persona_text
 from socialsim.schema import Dialogue, Persona, Role, Speaker, Turn
-from socialsim.validation import check_reasoning, check_utterance
+from socialsim.validation import CopyRuns, check_reasoning, check_utterance
 
 
 class DialogueWriter(dspy.Module):
@@ -76,13 +76,13 @@ class OnePass(dspy.Module):
     def _drawn(self, persona: Persona, seed: int) -> list[dspy.Example]:
         return [Random(f"{seed}:{persona.id}:demo").choice(self.pool)] if self.pool else []
 
-    def _checked(self, persona: Persona, answer: BaseModel, runs: frozenset[tuple[str, ...]]) -> Dialogue:
+    def _checked(self, persona: Persona, answer: BaseModel, runs: CopyRuns) -> Dialogue:
         turns: list[Turn] = []
         for turn in exchange_turns(answer):
             turns.append(self._flagged(turn, turns, persona, runs))
         return stand(Dialogue(id=persona.id, persona_id=persona.id, turns=tuple(turns)), self.options)
 
-    def _flagged(self, turn: Turn, before: list[Turn], persona: Persona, runs: frozenset[tuple[str, ...]]) -> Turn:
+    def _flagged(self, turn: Turn, before: list[Turn], persona: Persona, runs: CopyRuns) -> Turn:
         found = check_utterance(turn.text, turn.speaker, before, runs)
         found += check_reasoning(turn, self.options.nodes, runs) if turn.speaker is Speaker.SUPPORTER else []
         found += self.check(turn, Moment(tuple(before), persona))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import dspy
 
 from signatures.seeker import seeker_signature
 from signatures.supporter import narrowed, supporter_signature
-from socialsim.predict import Predict
+from socialsim.predict import Leaf, Predict
 from socialsim.schema import Node, Reasoning, Speaker, StagedStrategy, Turn
 from socialsim.taxonomy import STAGED_STRATEGIES
 from socialsim.text import split_emoji, with_emoji
@@ -17,7 +18,7 @@ from socialsim.text import split_emoji, with_emoji
 ALL_NODES = tuple(Node)
 
 
-class Seeker(dspy.Module):
+class Seeker(Leaf):
     """Inputs: persona, dialogue, now, correction; answer: the seeker's next line."""
 
     def __init__(self, emoji: bool = True) -> None:
@@ -33,7 +34,7 @@ class Seeker(dspy.Module):
         return await self.speak.acall(**inputs)
 
 
-class Supporter(dspy.Module):
+class Supporter(Leaf):
     """Inputs: dialogue, progress, correction and nothing else; answer: reasoning and reply.
 
     ``allowed`` limits the strategies an answer may choose; it reaches the decoder, not the prompt.
@@ -67,9 +68,12 @@ def supporter_turn(answer: Mapping[str, Any]) -> Turn:
     nodes = {name: value for name, value in answer.items() if name not in ("utterance", "emoji")}
     if not nodes:
         return Turn(speaker=Speaker.SUPPORTER, text=_line(answer))
-    strategies = tuple(StagedStrategy.parse(name) for name in dict.fromkeys(nodes.pop("strategies", ())))
+    strategies = tuple(_staged(name) for name in dict.fromkeys(nodes.pop("strategies", ())))
     reasoning = Reasoning(**nodes, strategies=strategies)
     return Turn(speaker=Speaker.SUPPORTER, text=_line(answer), reasoning=reasoning)
+
+
+_staged = lru_cache(maxsize=64)(StagedStrategy.parse)  # there are few
 
 
 def _line(answer: Mapping[str, Any]) -> str:

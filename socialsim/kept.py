@@ -20,6 +20,7 @@ from socialsim.meter import Meter, add_up, since
 from socialsim.schema import Record, Usage
 
 FOLDER: Final = "unfinished"
+_TOLD: Final = (str, tuple)  # kinds of inputs that a question consists of
 
 
 class Kept(Record):
@@ -93,7 +94,7 @@ class KeptAnswers:
 
     def _hash(self, question: Mapping[str, Any]) -> str:
         if self._question[0] is not question:
-            told = {name: value for name, value in question.items() if isinstance(value, str | tuple)}
+            told = {name: value for name, value in question.items() if isinstance(value, _TOLD)}
             asked = orjson.dumps([self._basis, told], option=orjson.OPT_SORT_KEYS)
             self._question = question, hashlib.blake2b(asked, digest_size=12).hexdigest()
         return self._question[1]

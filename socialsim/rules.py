@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from statistics import mean
+from statistics import fmean
 
 from metrics.checks import Moment as CheckMoment
 from metrics.checks import check_content, check_dialogue, check_persona_told, check_wording
@@ -126,4 +126,4 @@ def rule_means(verdicts: list[CheckVerdict]) -> dict[str, float]:
     scores: dict[str, list[float]] = defaultdict(list)
     for verdict in verdicts:
         scores[str(verdict.rule)].append(verdict.score)
-    return {rule: round(mean(scores[rule]), 3) for rule in map(str, Rule) if rule in scores}
+    return {rule: round(fmean(scores[rule]), 3) for rule in map(str, Rule) if rule in scores}

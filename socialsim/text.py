@@ -7,11 +7,13 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Set
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import lru_cache, wraps
+from itertools import pairwise
 from typing import Any, NamedTuple, TypeVar
 
 from socialsim.taxonomy import EMOJIS
 
-_WORD = re.compile(r"[^\W_]+(?:['’.\-][^\W_]+)*")
+_WORD = re.compile(r"[^\W_]++(?:['’.\-][^\W_]++)*+")
+_ASCII_WORD = re.compile(r"[a-z0-9]++(?:['.\-][a-z0-9]++)*+")  # the same in lower-case ASCII text, in half the time
 _SENTENCE_END = re.compile(r"(?<=[.!?…。！？])\s+")
 # Longest first, so that a heart with its variation selector is not cut in half.
 _EMOJIS = tuple(sorted(EMOJIS, key=len, reverse=True))
@@ -33,7 +35,8 @@ class Closed(NamedTuple):
 @_remembered
 def words(text: str) -> tuple[str, ...]:
     """The words of a text in lower case; punctuation and emoji are none."""
-    return tuple(_WORD.findall(text.lower().replace("’", "'")))
+    lowered = text.lower().replace("’", "'")
+    return tuple((_ASCII_WORD if lowered.isascii() else _WORD).findall(lowered))
 
 
 @_remembered
@@ -57,6 +60,12 @@ def sentences(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in _SENTENCE_END.split(split_emoji(text).text) if part.strip())
 
 
+@_remembered
+def pairs(text: str) -> frozenset[tuple[str, str]]:
+    """The distinct neighbours in a text: no longer run of words recurs without them, and they are quickly made."""
+    return frozenset(pairwise(words(text)))
+
+
 def ngrams(tokens: tuple[str, ...], n: int) -> set[tuple[str, ...]]:
     """The distinct n-grams of some tokens."""
     return set(zip(*(tokens[i:] for i in range(n)), strict=False))
@@ -76,6 +85,11 @@ def split_emoji(text: str) -> Closed:
 def plain(text: str) -> str:
     """An utterance without its closing emoji."""
     return split_emoji(text).text.strip()
+
+
+def lowered(text: str) -> tuple[str]:
+    """A text in lower case, to be `joined`."""
+    return (text.lower(),)
 
 
 def with_emoji(text: str, emoji: str | None) -> str:
@@ -100,8 +114,8 @@ class _Memory:
     """What is remembered of one dialogue."""
 
     def __init__(self) -> None:
-        self.growing: dict[Callable[[str], Any], list[_Growing]] = {}
-        self.made: dict[tuple[Callable[..., Any], Hashable], Any] = {}
+        self.growing: dict[tuple[Callable[[str], Any], str], list[_Growing]] = {}  # by the first of the texts
+        self.made: dict[Hashable, Any] = {}
 
 
 _dialogue: ContextVar[_Memory | None] = ContextVar("memory_of_a_dialogue", default=None)
@@ -132,9 +146,11 @@ def joined(of: Callable[[str], Iterable[_T]], texts: tuple[str, ...]) -> Set[_T]
     memory = _dialogue.get()
     if memory is None or not texts:
         return frozenset().union(*map(of, texts))
-    growing = memory.growing.setdefault(of, [])
+    growing = memory.growing.get((of, texts[0]))
+    if growing is None:
+        growing = memory.growing[of, texts[0]] = []
     for one in growing:
-        if one.texts == texts:
+        if one.texts is texts or (len(one.texts) == len(texts) and one.texts == texts):
             return one.found
     for one in growing:
         if texts[: len(one.texts)] == one.texts:
@@ -144,6 +160,12 @@ def joined(of: Callable[[str], Iterable[_T]], texts: tuple[str, ...]) -> Set[_T]
         growing.append(one)
     one.add(of, texts)
     return one.found
+
+
+def kept_of_dialogue() -> dict[Hashable, Any]:
+    """What else is remembered within `one_dialogue`; nothing of it stays outside."""
+    memory = _dialogue.get()
+    return {} if memory is None else memory.made
 
 
 def kept_with_dialogue(function: Callable[[_K], _V]) -> Callable[[_K], _V]:
@@ -182,3 +204,7 @@ class Guarded:
             if needle in lowered:
                 return self.pattern.search(text)
         return None
+
+    def finditer(self, text: str) -> Iterator[re.Match[str]]:
+        """All matches."""
+        return self.pattern.finditer(text) if self.search(text) else iter(())

@@ -10,11 +10,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 from rapidfuzz import fuzz, process
 
-from socialsim.identity import Same
+from socialsim.history import History, history_of
 from socialsim.schema import Dialogue, Node, Speaker, Turn
 from socialsim.taxonomy import (
     MAX_UTTERANCES,
@@ -24,7 +24,7 @@ from socialsim.taxonomy import (
     Stage,
     Strategy,
 )
-from socialsim.text import Guarded, count_words, joined, ngrams, plain, sentences, words
+from socialsim.text import Guarded, count_words, joined, lowered, ngrams, pairs, plain, sentences, words
 
 MAX_WORDS = {Speaker.SEEKER: SEEKER_MAX_WORDS, Speaker.SUPPORTER: SUPPORTER_MAX_WORDS}
 
@@ -82,6 +82,7 @@ _GENERIC_ADVICE = Guarded(
     *("therap", "counsel", "professional", "psycholog", "psychiatr"),
 )
 _COPIED_RUN = 8  # words in a row shared with a demonstration that make a copy
+_PART = 4  # words of such a run that are looked for first
 _NEAR_SAME = 90.0  # rapidfuzz ratio (0-100) from which two utterances are the same
 
 
@@ -95,7 +96,10 @@ class Finding:
 
 
 def check_utterance(
-    text: str, speaker: Speaker, history: Sequence[Turn], demonstration_runs: Iterable[tuple[str, ...]] = ()
+    text: str,
+    speaker: Speaker,
+    history: Sequence[Turn],
+    demonstration_runs: CopyRuns | None = None,
 ) -> list[Finding]:
     """Check a new utterance (closing emoji included) against the turns before it.
 
@@ -109,24 +113,18 @@ def check_utterance(
         The findings, hard ones first.
     """
     bare = plain(text)
-    found = list(_findings(bare, speaker, Same(history)))
+    found = list(_findings(bare, speaker, history_of(history)))
     grave = any(finding.hard for finding in found)
-    if demonstration_runs and not grave and not _own_words(bare, demonstration_runs):
+    if demonstration_runs and not grave and demonstration_runs.shared(words(bare)):
         found.append(Finding("copied", "use your own words, not those of the example", hard=False))
     return found
 
 
-def _own_words(bare: str, demonstration_runs: Iterable[tuple[str, ...]]) -> bool:
-    return frozenset(demonstration_runs).isdisjoint(ngrams(words(bare), _COPIED_RUN))
-
-
 @lru_cache(maxsize=128)  # asked while a dialogue is written, and again by the rule on wording
-def _findings(bare: str, speaker: Speaker, before: Same[Turn]) -> tuple[Finding, ...]:
+def _findings(bare: str, speaker: Speaker, before: History) -> tuple[Finding, ...]:
     if grave := tuple(_hard_findings(bare, words(bare), speaker)):
         return grave
-    own = tuple([plain(turn.text) for turn in before.items if turn.speaker is speaker])
-    other = tuple([plain(turn.text) for turn in before.items if turn.speaker is not speaker])
-    return tuple(_soft_findings(bare, speaker, own, other))
+    return tuple(_soft_findings(bare, speaker, before.said_by(speaker), before.not_said_by(speaker)))
 
 
 def _hard_findings(bare: str, tokens: tuple[str, ...], speaker: Speaker) -> Iterable[Finding]:
@@ -146,7 +144,7 @@ def _soft_findings(bare: str, speaker: Speaker, own: tuple[str, ...], other: tup
         yield Finding("repeated", f"the {speaker} said this before; say something new", hard=False)
     if _repeats(bare, other):
         yield Finding("echoed", "do not repeat the other speaker's words; answer them", hard=False)
-    if _loops(words(bare)):
+    if _loops(bare):
         yield Finding("looping", "do not repeat the same words within one utterance", hard=False)
     if speaker is Speaker.SUPPORTER and (generic := _GENERIC_ADVICE.search(bare)):
         yield Finding("generic_advice", f"'{generic.group(0)}' fits anyone; be specific to this seeker", hard=False)
@@ -154,13 +152,13 @@ def _soft_findings(bare: str, speaker: Speaker, own: tuple[str, ...], other: tup
         yield Finding("cut_off", "end with a complete sentence", hard=False)
 
 
-def _repeats(bare: str, earlier: Sequence[str]) -> bool:
+def _repeats(bare: str, earlier: tuple[str, ...]) -> bool:
     own = _long_sentences(bare)
-    if own and not own.isdisjoint(joined(_long_sentences, tuple(earlier))):
+    if own and not own.isdisjoint(joined(_long_sentences, earlier)):
         return True
     if len(words(bare)) < 4:
         return False
-    before = joined(_lowered, tuple(earlier))
+    before = joined(lowered, earlier)
     return process.extractOne(bare.lower(), before, scorer=fuzz.ratio, score_cutoff=_NEAR_SAME) is not None
 
 
@@ -170,22 +168,31 @@ def _long_sentences(text: str) -> frozenset[tuple[str, ...]]:
     return frozenset(tokens for part in sentences(text) if len(tokens := words(part)) >= 6)
 
 
-def _lowered(bare: str) -> tuple[str]:
-    return (bare.lower(),)
+def _loops(bare: str) -> bool:
+    tokens = words(bare)
+    return len(pairs(bare)) < len(tokens) - 1 and len(ngrams(tokens, 4)) < len(tokens) - 3
 
 
-def _loops(tokens: tuple[str, ...]) -> bool:
-    return len(ngrams(tokens, 4)) < len(tokens) - 3
+class CopyRuns(frozenset[tuple[str, ...]]):
+    """Word runs of demonstration texts, none of which an utterance may share."""
+
+    def shared(self, tokens: tuple[str, ...]) -> bool:
+        """Whether some tokens hold one; where they do, every fifth part of four words shows it."""
+        parts = self._parts
+        near = [at for at in range(0, len(tokens), _COPIED_RUN - _PART + 1) if tokens[at : at + _PART] in parts]
+        return bool(near) and not self.isdisjoint(ngrams(tokens, _COPIED_RUN))
+
+    @cached_property
+    def _parts(self) -> frozenset[tuple[str, ...]]:
+        return frozenset(run[at : at + _PART] for run in self for at in range(_COPIED_RUN - _PART + 1))
 
 
-def copy_runs(texts: Iterable[str]) -> frozenset[tuple[str, ...]]:
+def copy_runs(texts: Iterable[str]) -> CopyRuns:
     """The word runs of demonstration texts that an utterance may not share."""
-    return frozenset(run for text in texts for run in ngrams(words(text), _COPIED_RUN))
+    return CopyRuns(run for text in texts for run in ngrams(words(text), _COPIED_RUN))
 
 
-def check_reasoning(
-    turn: Turn, nodes: Sequence[Node], demonstration_runs: frozenset[tuple[str, ...]] = frozenset()
-) -> list[Finding]:
+def check_reasoning(turn: Turn, nodes: Sequence[Node], demonstration_runs: CopyRuns | None = None) -> list[Finding]:
     """Check that a supporter turn carries every node that was asked for, in words; a strategy says its purpose.
 
     Hard: a node is missing. Soft: a node copies a demonstration of the prompt.
@@ -197,7 +204,7 @@ def check_reasoning(
         unchosen = node is Node.STRATEGY and not turn.strategies
         if unchosen or not value or not words(value) or _PLACEHOLDER.search(value):
             found.append(Finding("reasoning", f"the {node} node is missing or a placeholder", hard=True))
-        elif ngrams(words(value), _COPIED_RUN) & demonstration_runs:
+        elif demonstration_runs and demonstration_runs.shared(words(value)):
             found.append(
                 Finding("copied_reasoning", f"{node}: reason about this seeker, not the example's", hard=False)
             )
