@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Set
-from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from dataclasses import dataclass
+from functools import lru_cache
 from math import prod
 
 from metrics.check_words import content, content_of, definite
 from metrics.verdicts import CheckVerdict, Rule
 from socialsim.history import History, history_of
 from socialsim.identity import Same
+from socialsim.lazy import lazy
 from socialsim.schema import Node, Persona, Speaker, Turn
 from socialsim.text import joined, kept_with_dialogue
 
@@ -37,7 +38,7 @@ class Moment:
             return self
         return Moment(self.history, persona, self.nodes, self.copied_from)
 
-    @cached_property
+    @lazy
     def before(self) -> History:
         """What was said and thought."""
         return history_of(self.history)
@@ -68,14 +69,16 @@ def _kept(rule: Rule, turn: int | None) -> CheckVerdict:
     return CheckVerdict(rule=rule, score=1.0, turn=turn)
 
 
-@dataclass(slots=True)
 class Marks:
     """What lowers one rule's score for one turn or dialogue; each mark is a factor from 0 to 1."""
 
-    rule: Rule
-    turn: int | None = None
-    _factors: list[float] = field(default_factory=list)
-    _told: list[tuple[float, str]] = field(default_factory=list)
+    __slots__ = ("_factors", "_told", "rule", "turn")
+
+    def __init__(self, rule: Rule, turn: int | None = None) -> None:
+        self.rule = rule
+        self.turn = turn
+        self._factors: list[float] = []
+        self._told: list[tuple[float, str]] = []
 
     def mark(self, score: float, feedback: str) -> None:
         """Multiply the score by a factor and say why; one of 1 or more changes nothing."""

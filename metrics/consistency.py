@@ -14,7 +14,8 @@ from pydantic import Field
 from metrics.contradictions import contradiction, own_ages, own_gender
 from metrics.facts import LEAST_SHARED, Fact, Hit, Key, distinctive, key_of, persona_facts, same_number
 from metrics.leaks import leaks_in, with_units
-from metrics.mentions import Reading, bare, read, stem
+from metrics.mentions import Reading, bare, read
+from metrics.word_forms import stem
 from socialsim.schema import Dialogue, Persona, Record, Speaker
 from socialsim.text import one_dialogue
 

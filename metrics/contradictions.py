@@ -13,7 +13,8 @@ from typing import NamedTuple
 
 from metrics.consistency_words import FEMALE, JOB_GROUPS, JOBS, MALE, NUMBER_WORDS, RELATIONS
 from metrics.facts import FREE_TEXT, Fact, key_of
-from metrics.mentions import Number, Reading, read, stem
+from metrics.mentions import Number, Reading, read
+from metrics.word_forms import stem
 from socialsim.schema import Persona
 from socialsim.text import Guarded, kept_with_dialogue
 

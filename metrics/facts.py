@@ -21,7 +21,8 @@ from metrics.consistency_words import (
     STOP,
     UNIT_TWINS,
 )
-from metrics.mentions import EVERYDAY_WORDS, Number, Reading, Token, bare, capitals, names, read, stem, unpossessed
+from metrics.mentions import EVERYDAY_WORDS, Number, Reading, Token, bare, capitals, names, read
+from metrics.word_forms import stem, unpossessed
 from socialsim.identity import Same
 from socialsim.schema import Persona
 from socialsim.text import kept_with_dialogue

@@ -8,10 +8,9 @@ at each turn.
 from __future__ import annotations
 
 import re
-import unicodedata
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import Literal, NamedTuple, overload
 
 from metrics.consistency_words import (
@@ -21,24 +20,19 @@ from metrics.consistency_words import (
     EVERYDAY,
     NEVER_NAMES,
     NUMBER_WORDS,
-    ORDINALS,
     RELATIONS,
     SCALES,
     STOP,
     UNIT_TWINS,
 )
+from metrics.word_forms import MONTHS_OR_NOT, Forms, day_or_month, forms_of, is_number, rank_of, unpossessed, value_of
+from socialsim.lazy import lazy
 
 _TOKEN = re.compile(r"[0-9]++(?:[.,:][0-9]++)*+|[^\W0-9_]++(?:['’][^\W0-9_]++)*+")
 _ASCII_TOKEN = re.compile(r"[A-Za-z]++(?:'[A-Za-z]++)*+|[0-9]++(?:[.,:][0-9]++)*+")  # the same in ASCII text
-_PLURAL = (("ies", "y", 5), ("ches", "ch", 6), ("shes", "sh", 6), ("s", "", 4))
-_VERBAL = (("ied", "y", 5), ("ing", "", 6), ("ed", "", 5))
-_IRREGULAR = {"wives": "wife", "men": "man", "women": "woman", "died": "die", "dying": "die", "lying": "lie"}
-_FIGURE = re.compile(r"[0-9]+(?:[.,:][0-9]+)*")
 _CLOSE_GAP = re.compile(r"[ \-–]+$")
 _SENTENCE_GAP = re.compile(r"[^\w\s,'’\-–&/)]")
 _MERIDIEM = re.compile(r"\s?[ap]\.?m\b|\s+(?:at night|in the (?:morning|afternoon|evening))\b", re.I)
-
-_MONTHS_OR_NOT = frozenset(["may", "march"])
 
 EVERYDAY_WORDS = frozenset(EVERYDAY)
 
@@ -71,26 +65,6 @@ class Relation(NamedTuple):
     owner: str
     start: int
     end: int
-
-
-class Forms(NamedTuple):
-    """A word or figure by itself.
-
-    Attributes:
-        lower: in lower case.
-        stem: its base form.
-        bare: in lower case, without a possessive ending.
-        capital: whether it begins with a capital letter.
-        amount: 2 if a quantity can begin with it, 1 if only together with others (one is none), else 0.
-        relation: the relation it names, if any.
-    """
-
-    lower: str
-    stem: str
-    bare: str
-    capital: bool
-    amount: int
-    relation: str | None
 
 
 class Tokens(Sequence[Token]):
@@ -141,32 +115,32 @@ class Reading:
     def __init__(self, text: str) -> None:
         self.text = text
 
-    @cached_property
+    @lazy
     def forms(self) -> list[Forms]:
         """The words and figures, each by itself."""
-        return list(map(_forms, _token(self.text).findall(self.text)))
+        return list(map(forms_of, _token(self.text).findall(self.text)))
 
-    @cached_property
+    @lazy
     def tokens(self) -> Tokens:
         """The words and figures, each with its place."""
         return Tokens(self.text, self.forms)
 
-    @cached_property
+    @lazy
     def lower(self) -> str:
         """The text in lower case."""
         return self.text.lower()
 
-    @cached_property
+    @lazy
     def lowers(self) -> frozenset[str]:
         """The words, without possessive endings."""
         return frozenset([forms.bare for forms in self.forms])
 
-    @cached_property
+    @lazy
     def stems(self) -> frozenset[str]:
         """The base forms."""
         return frozenset([forms.stem for forms in self.forms])
 
-    @cached_property
+    @lazy
     def numbers(self) -> tuple[Number, ...]:
         """The quantities, in order."""
         places = [at for at, forms in enumerate(self.forms) if forms.amount]
@@ -174,12 +148,12 @@ class Reading:
             return ()
         return tuple(_numbers(self.text, self.tokens, places))
 
-    @cached_property
+    @lazy
     def kin(self) -> frozenset[str]:
         """The relations that are named, by marriage or not ("mother" for a mother-in-law too)."""
         return frozenset([forms.relation for forms in self.forms if forms.relation])
 
-    @cached_property
+    @lazy
     def relations(self) -> tuple[Relation, ...]:
         """The relation nouns, in order."""
         if not self.kin:
@@ -192,30 +166,6 @@ def _token(text: str) -> re.Pattern[str]:
     return _ASCII_TOKEN if text.isascii() else _TOKEN
 
 
-def fold(word: str) -> str:
-    """Lower case without accents: "Jürgen" and "Jurgen" are one name."""
-    if word.isascii():
-        return word.lower()
-    plain = unicodedata.normalize("NFKD", word.lower().replace("’", "'").replace("ł", "l"))
-    return "".join(character for character in plain if not unicodedata.combining(character))
-
-
-def stem(word: str) -> str:
-    """Base form of a word: no possessive, plural, -ing or -ed; equal for variants, not always a word."""
-    word = word.lower()
-    word = word.removesuffix("'s") if word.endswith("'s") else word.removesuffix("'")
-    word = _IRREGULAR.get(word, word)
-    for endings in (_PLURAL, _VERBAL):
-        for suffix, new, least in endings:
-            if word.endswith(suffix) and len(word) >= least and not word.endswith(("ss", "us", "is")):
-                word = word[: -len(suffix)] + new
-                break
-    word = word.rstrip("e") if len(word) > 3 else word
-    if len(word) > 3 and word[-1] == word[-2]:
-        word = word[:-1]
-    return word[:-1] + "i" if word.endswith("y") and len(word) > 3 else word
-
-
 @lru_cache(maxsize=1024)
 def read(text: str) -> Reading:
     """Read a text once; later calls with the same text are free."""
@@ -225,28 +175,6 @@ def read(text: str) -> Reading:
 def bare(token: Token) -> str:
     """The word without a possessive ending."""
     return unpossessed(token.lower)
-
-
-def unpossessed(word: str) -> str:
-    """A lower-case word without a possessive ending."""
-    if word[-1] not in "'s":
-        return word
-    return word[:-2] if word.endswith("'s") else word.rstrip("'")
-
-
-@lru_cache(maxsize=16384)  # texts have many words, a language few
-def _forms(word: str) -> Forms:
-    lower = fold(word)
-    capital = word[0].isupper()
-    return Forms(lower, stem(lower), unpossessed(lower), capital, _amount(lower, capital), _relation(lower))
-
-
-def _amount(lower: str, capital: bool) -> int:
-    if lower in _MONTHS_OR_NOT:
-        return 2 * capital
-    if _is_number(lower):
-        return 1 if _simple(lower) in (0.0, 1.0) else 2
-    return 2 if _calendar(lower) is not None or _ordinal(lower) is not None else 0
 
 
 def _adjacent(text: str, left: Token, right: Token) -> bool:
@@ -261,9 +189,9 @@ def _numbers(text: str, tokens: Sequence[Token], places: list[int]) -> Iterator[
         token, after = tokens[at], at + 1
         if date := _date(tokens, at):
             yield date
-        elif (ordinal := _ordinal(token.lower)) is not None:
-            yield Number(ordinal, _units(text, tokens, at), "ordinal", token.start, token.end)
-        elif _is_number(token.lower):
+        elif (rank := rank_of(token.lower)) is not None:
+            yield Number(rank, _units(text, tokens, at), "ordinal", token.start, token.end)
+        elif is_number(token.lower):
             value, last = _value(text, tokens, at)
             if value > 1 and token.lower != "second":
                 yield _quantity(text, tokens, at, last, value)
@@ -272,32 +200,11 @@ def _numbers(text: str, tokens: Sequence[Token], places: list[int]) -> Iterator[
 
 def _date(tokens: Sequence[Token], at: int) -> Number | None:
     token = tokens[at]
-    index = _calendar(token.lower)
+    index = day_or_month(token.lower)
     # "may" and "march" are words too; only a capital within a sentence makes them months.
-    if index is None or (token.lower in _MONTHS_OR_NOT and (token.opens or not token.capital)):
+    if index is None or (token.lower in MONTHS_OR_NOT and (token.opens or not token.capital)):
         return None
     return Number(float(index), frozenset(), "date", token.start, token.end)
-
-
-def _is_number(word: str) -> bool:
-    return word in NUMBER_WORDS or bool(word[:1].isdecimal() and _FIGURE.fullmatch(word))
-
-
-def _calendar(word: str) -> int | None:
-    return CALENDAR.get(word) or (CALENDAR.get(word[:-1].removesuffix("'")) if word[-1:] == "s" else None)
-
-
-def _relation(word: str) -> str | None:
-    if found := RELATIONS.get(word):
-        return found
-    stripped = word.removesuffix("'")
-    return RELATIONS.get(stripped[:-1].removesuffix("'")) if stripped[-1:] == "s" else None
-
-
-def _ordinal(word: str) -> float | None:
-    if word[-2:] in ("st", "nd", "rd", "th") and word.isascii() and word[:-2].isdecimal():
-        return float(word[:-2])
-    return ORDINALS.get(word)
 
 
 def _value(text: str, tokens: Sequence[Token], at: int) -> tuple[float, int]:
@@ -313,25 +220,12 @@ def _value(text: str, tokens: Sequence[Token], at: int) -> tuple[float, int]:
                 total, current = total + current, 0.0
         elif word == "and" and index > at and tokens[index - 1].lower in SCALES:
             continue
-        elif (value := _simple(word)) is not None and _extends(current, value, index > at):
+        elif (value := value_of(word)) is not None and _extends(current, value, index > at):
             current += value
         else:
             break
         last = index
     return total + current, last
-
-
-def _simple(word: str) -> float | None:
-    if _FIGURE.fullmatch(word):
-        hour, _, minutes = word.replace(",", "").partition(":")
-        return (
-            float(hour) + (float(minutes[:2]) / 60 if _FIGURE.fullmatch(minutes[:2]) else 0) if _plain(hour) else None
-        )
-    return NUMBER_WORDS.get(word)
-
-
-def _plain(figure: str) -> bool:
-    return figure.count(".") <= 1
 
 
 def _extends(current: float, value: float, later: bool) -> bool:
@@ -364,7 +258,7 @@ def _units(text: str, tokens: Sequence[Token], last: int) -> frozenset[str]:
     found = []
     for index in range(last + 1, min(last + 4, len(tokens))):
         word = tokens[index]
-        if not _adjacent(text, tokens[index - 1], word) or word.lower in STOP or _simple(word.lower) is not None:
+        if not _adjacent(text, tokens[index - 1], word) or word.lower in STOP or value_of(word.lower) is not None:
             break
         found.append(UNIT_TWINS.get(word.stem, word.stem))
     return frozenset(found)

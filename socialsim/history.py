@@ -46,10 +46,8 @@ class History:
 def history_of(turns: Sequence[Turn]) -> History:
     """The history that some turns are; within `one_dialogue`, asked again for the same turns, the same object."""
     told, kept = tuple(turns), kept_of_dialogue()
-    last: History = kept.get(History) or History()
-    if last.turns == told:
-        return last
-    if last.turns != told[: len(last.turns)]:
+    last: History | None = kept.get(History)
+    if last is None or last.turns != told[: len(last.turns)]:
         last = History()
     for turn in told[len(last.turns) :]:
         last = last.followed_by(turn)

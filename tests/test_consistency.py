@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from metrics.consistency import Stance, disclosure, leaks, leaks_in, persona_facts, seeker_stances, stance_of
-from metrics.mentions import read, stem
+from metrics.mentions import read
+from metrics.word_forms import stem
 from socialsim.resources import demonstrations
 from socialsim.schema import Dialogue, Persona, Provenance, Speaker
 from tests.leak_plants import PLANTS, Planted, planted, tokens
