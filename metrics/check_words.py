@@ -98,14 +98,11 @@ def likeness(one: str, other: str) -> float:
 
 
 @lru_cache(maxsize=2048)
-def heard(text: str) -> frozenset[str]:
+def heard(text: str) -> tuple[str, ...]:
     """The words of a text and the parts of hyphenated ones and of contractions, in lower case."""
-    return frozenset(chain.from_iterable(map(_parts, words(text))))
-
-
-@lru_cache(maxsize=16384)
-def _parts(word: str) -> tuple[str, ...]:
-    return word, *word.replace("'", "-").split("-")
+    told = words(text)
+    parts = [part for word in told if "-" in word or "'" in word for part in word.replace("'", "-").split("-")]
+    return (*told, *parts)
 
 
 @lru_cache(maxsize=8)
@@ -167,11 +164,13 @@ def repeats_more(text: str, earlier: Sequence[str], share: float, length: int = 
 
 def _may_share(text: str, earlier: tuple[str, ...], length: int) -> int:
     """How many of a text's runs of ``length`` words consist of neighbours that are neighbours in earlier texts."""
-    known = joined(pairs, earlier)
-    if known.isdisjoint(pairs(text)):
+    known, own, tokens = joined(pairs, earlier), pairs(text), words(text)
+    shared = own & known
+    recurring = len(own) < len(tokens) - 1
+    if not shared or (len(shared) < length - 1 and not recurring):
         return 0
     possible = streak = 0
-    for pair in pairwise(words(text)):
+    for pair in pairwise(tokens):
         streak = streak + 1 if pair in known else 0
         possible += streak >= length - 1
     return possible

@@ -28,6 +28,7 @@ _OWN_STORY = re.compile(
 )
 _ADDRESSES = re.compile(r"(?i)\byou(?:r|rs|'re|'ve|'d|'ll)?\b")
 _AGE_CUE = re.compile(r"(?i)\b(?:at|aged|turned|turning|age of|you're|you are|being)\s+(?:only |just )?$")
+_ADDRESSED = ("gender", "occupation")
 _SMALL_TALK_DURATIONS = frozenset([2.0, 3.0, 4.0, 5.0, 10.0, 15.0, 20.0, 30.0, 60.0])
 
 
@@ -97,7 +98,7 @@ def _relations(text: str) -> list[str]:
 class _Index(NamedTuple):
     """A persona's facts by what a text needs to state them, each with its key; feelings may be read and are out."""
 
-    profile: tuple[Fact, ...]
+    profile: tuple[tuple[Fact, Guarded | None], ...]
     numbers: tuple[tuple[Fact, Number], ...]
     names: tuple[tuple[Fact, frozenset[str]], ...]
     relations: tuple[tuple[Fact, Key], ...]
@@ -114,7 +115,7 @@ def _index(whose: Same[Fact]) -> _Index:
     plain = [(fact, key) for fact, key in keyed if not key.number and not key.name]
     phrases = tuple((fact, key) for fact, key in plain if fact.kind != "relation")
     return _Index(
-        profile=tuple(fact for fact in whose.items if fact.field in ("age", "gender", "occupation")),
+        profile=tuple((fact, _addressed(fact)) for fact in whose.items if fact.field in ("age", *_ADDRESSED)),
         numbers=tuple((fact, key.number) for fact, key in keyed if key.number),
         names=names,
         relations=tuple((fact, key) for fact, key in plain if fact.kind == "relation"),
@@ -127,8 +128,8 @@ def _index(whose: Same[Fact]) -> _Index:
 def _stated(reading: Reading, facts: tuple[Fact, ...]) -> Iterator[Hit]:
     """The facts a supporter's text states, whether known or not."""
     index = _index(Same(facts))
-    for fact in index.profile:
-        yield from _profile_hits(fact, reading)
+    for fact, addressed in index.profile:
+        yield from _profile_hits(fact, addressed, reading)
     for fact, number in index.numbers if reading.numbers else ():
         yield from _number_hits(fact, number, reading)
     for fact, name in () if index.any_name.isdisjoint(reading.lowers) else index.names:
@@ -209,14 +210,14 @@ def _phrase_hits(fact: Fact, key: Key, reading: Reading) -> Iterator[Hit]:
             yield Hit(fact, offset + places[0].start, offset + places[-1].end)
 
 
-def _profile_hits(fact: Fact, reading: Reading) -> Iterator[Hit]:
-    if fact.field == "age":
+def _profile_hits(fact: Fact, addressed: Guarded | None, reading: Reading) -> Iterator[Hit]:
+    if addressed is None:
         for number in reading.numbers:
             old = {"year", "old"} <= number.units
             if number.value == float(fact.text) and (old or _AGE_CUE.search(reading.text[: number.start])):
                 yield Hit(fact, number.start, number.end)
     else:
-        for found in _profile_pattern(fact).finditer(reading.text):
+        for found in addressed.finditer(reading.text):
             yield Hit(fact, found.start(), found.end())
 
 
@@ -227,8 +228,10 @@ def _nouns(fact: Fact) -> list[str]:
 
 
 @lru_cache(maxsize=256)
-def _profile_pattern(fact: Fact) -> Guarded:
-    """The seeker addressed as what they are: "as a nurse", "you are a man"."""
+def _addressed(fact: Fact) -> Guarded | None:
+    """The seeker addressed as what they are: "as a nurse", "you are a man"; nobody is by their age alone."""
+    if fact.field not in _ADDRESSED:
+        return None
     noun = f"(?:{'|'.join(_nouns(fact))})"
     return Guarded(
         re.compile(

@@ -162,7 +162,7 @@ class CompactAdapter(dspy.JSONAdapter):
         demos: list[dict[str, Any]],
         inputs: dict[str, Any],
     ) -> dict[str, Any] | None:
-        """Ask without what DSPy does for others.
+        """Ask without what DSPy does for those who watch; the caller knows that nobody does.
 
         Returns:
             The output fields; None, and nobody was asked, where LM, signature or inputs need all of DSPy.
@@ -177,15 +177,21 @@ class CompactAdapter(dspy.JSONAdapter):
         self._prepare_response_format(lm, options, signature)
         if not plainly(options):
             return None
-        text = await lm.answer(self.format(signature, demos, inputs), options)
+        text = await lm.answer(self._messages(signature, demos, inputs), options)
         if not text:
             raise AdapterParseError("JSONAdapter", signature, text, message="the answer was empty")
-        return self.parse(signature, text)
+        return self._read(signature, text)
 
     def format(
         self, signature: type[dspy.Signature], demos: list[dict[str, Any]], inputs: dict[str, Any]
     ) -> list[dict[str, Any]]:
         """System message, demonstrations, inputs."""
+        return self._messages(signature, demos, inputs)
+
+    def _messages(
+        self, signature: type[dspy.Signature], demos: list[dict[str, Any]], inputs: dict[str, Any]
+    ) -> list[dict[str, Any]]:
+        """What `format` gives, which DSPy wraps for callbacks."""
         if not _takes_text(signature):
             messages: list[dict[str, Any]] = super().format(signature, demos, inputs)
             return messages
@@ -232,6 +238,10 @@ class CompactAdapter(dspy.JSONAdapter):
 
     def parse(self, signature: type[dspy.Signature], completion: str) -> dict[str, Any]:
         """Read the answer; a malformed one raises ``AdapterParseError``."""
+        return self._read(signature, completion)
+
+    def _read(self, signature: type[dspy.Signature], completion: str) -> dict[str, Any]:
+        """What `parse` gives, which DSPy wraps for callbacks."""
         single = _single_model(signature)
         if single:
             try:

@@ -50,24 +50,22 @@ class StudentAdapter(CompactAdapter):
             lacks = ", ".join(missing)
             raise UsageError(f"the supporter's student was not trained to write {lacks}; give --nodes {give}")
 
-    def format(
+    def _messages(
         self, signature: type[dspy.Signature], demos: list[dict[str, Any]], inputs: dict[str, Any]
     ) -> list[dict[str, Any]]:
         """The chat so far for the supporter, the usual messages for any other."""
         if not is_supporter(signature):
-            found: list[dict[str, Any]] = super().format(signature, demos, inputs)
-            return found
+            return super()._messages(signature, demos, inputs)
         self.check_nodes(_asked(signature))
         return [dict(message) for message in messages(visible_turns(str(inputs["dialogue"])), self.variant)]
 
-    def parse(self, signature: type[dspy.Signature], completion: str) -> dict[str, Any]:
+    def _read(self, signature: type[dspy.Signature], completion: str) -> dict[str, Any]:
         """The answer; one beyond the limits raises ``AdapterParseError``."""
         if is_supporter(signature):
             names = signature.output_fields["answer"].annotation.model_fields
             answer = answer_of(read_target(completion.strip(), self.variant), emoji="emoji" in names)
             completion = json.dumps({name: value for name, value in answer.items() if name in names})
-        found: dict[str, Any] = super().parse(signature, completion)
-        return found
+        return super()._read(signature, completion)
 
     def _prepare_response_format(
         self, lm: dspy.BaseLM, lm_kwargs: dict[str, Any], signature: type[dspy.Signature]

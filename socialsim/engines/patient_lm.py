@@ -48,9 +48,9 @@ class PatientLM(dspy.LM):
         return await self.patience.ask(lambda: ask(prompt, messages=messages, **options))
 
     def takes_plainly(self, options: dict[str, Any]) -> bool:
-        """Whether nobody watches, and the engine takes a request's settings as they are."""
+        """Whether nobody watches this LM, and the engine takes a request's settings as they are."""
         told = dspy.settings
-        watched = self.cache or self.callbacks or told.callbacks or not told.disable_history or told.send_stream
+        watched = self.cache or self.callbacks or not told.disable_history or told.send_stream
         plain = isinstance(self._async_engine_spec, AsyncChatEngine)
         return plain and not watched and {**self.kwargs, **options}.keys() <= TAKEN
 
