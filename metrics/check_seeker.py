@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence, Set
+from functools import lru_cache
 from itertools import chain
 from typing import Final, NamedTuple
 
@@ -115,7 +116,7 @@ class _Told(NamedTuple):
     others: Set[str]
 
     def any(self, of: Iterable[str]) -> bool:
-        return any(word in self.words or word in self.others for word in of)
+        return not (self.words.isdisjoint(of) and self.others.isdisjoint(of))
 
     def all(self, of: Iterable[str]) -> bool:
         return all(word in self.words or word in self.others for word in of)
@@ -125,9 +126,16 @@ class _Told(NamedTuple):
         return self.any([figure]) or (bool(spelt) and self.all(spelt)) or (len(parts) > 1 and self.all(parts))
 
     def of_name(self, name: str) -> bool:
-        parts = [part for word in words(name) for part in word.replace("'", "-").split("-") if len(part) > 1]
-        forms = [form for part in parts for form in (part, part.removesuffix("s"), f"{part}s")]
-        return not parts or not _NO_NAMES.isdisjoint(forms) or self.any(forms)
+        forms = _forms_of(name)
+        return not forms or self.any(forms)
+
+
+@lru_cache(maxsize=4096)
+def _forms_of(name: str) -> tuple[str, ...]:
+    """What a name may be said as; nothing for a word that is capitalised anyway."""
+    parts = [part for word in words(name) for part in word.replace("'", "-").split("-") if len(part) > 1]
+    forms = tuple(form for part in parts for form in (part, part.removesuffix("s"), f"{part}s"))
+    return forms if _NO_NAMES.isdisjoint(forms) else ()
 
 
 def _specificity(text: str, moment: Moment) -> CheckVerdict:

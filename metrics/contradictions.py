@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from metrics.consistency_words import FEMALE, JOB_GROUPS, JOBS, MALE, NUMBER_WORDS, RELATIONS
@@ -128,6 +129,7 @@ def contradiction(text: str, persona: Persona, facts: Sequence[Fact]) -> tuple[F
 _Found = tuple[Fact, int, int] | None
 
 
+@lru_cache(maxsize=256)  # each of the rules asks
 def _of_self(reading: Reading) -> bool:
     """Whether a text can say what its speaker is: quicker than the patterns, each of which needs one of these."""
     told = reading.lower

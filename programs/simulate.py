@@ -16,7 +16,8 @@ from programs.keep import Moment, TurnCheck, best, demonstration_runs, flagged, 
 from programs.turn import ALL_NODES, Seeker, Supporter, seeker_turn, supporter_turn
 from signatures.cues import Pace, allowed_strategies, may_raise_concern, seeker_cue, supporter_cue
 from socialsim.ask import Exhausted, ask
-from socialsim.render import persona_text, talk, transcript
+from socialsim.history import history_of
+from socialsim.render import persona_text, talk
 from socialsim.schema import Dialogue, Flag, Node, Persona, Role, Speaker, Turn
 from socialsim.taxonomy import MAX_UTTERANCES, MEAN_UTTERANCES, MIN_UTTERANCES
 from socialsim.validation import Finding, check_dialogue, check_reasoning, check_utterance
@@ -91,8 +92,9 @@ class Simulate(dspy.Module):
 
         async def attempt(correction: str) -> Turn:
             now = seeker_cue(pace, turns, concerns)
-            inputs = {"persona": profile, "dialogue": transcript(turns), "now": now, "correction": correction}
-            return seeker_turn((await ask(Role.SEEKER, self.seeker, **inputs)).model_dump())
+            said = history_of(turns).transcript
+            inputs = {"persona": profile, "dialogue": said, "now": now, "correction": correction}
+            return seeker_turn(vars(await ask(Role.SEEKER, self.seeker, **inputs)))
 
         def check(turn: Turn) -> list[Finding]:
             return check_utterance(turn.text, Speaker.SEEKER, turns, runs) + self.check(turn, moment)
@@ -116,11 +118,11 @@ class Simulate(dspy.Module):
 
         async def attempt(correction: str) -> Turn:
             progress = supporter_cue(pace, turns, Node.STRATEGY in nodes)
-            inputs = {"dialogue": transcript(turns), "progress": progress, "correction": correction}
+            inputs = {"dialogue": history_of(turns).transcript, "progress": progress, "correction": correction}
             allowed = allowed_strategies(pace, turns)
             with talk(moment.history):
                 answer = await ask(Role.SUPPORTER, self.supporter, allowed=allowed, **inputs)
-            return supporter_turn(answer.model_dump())
+            return supporter_turn(vars(answer))
 
         def check(turn: Turn) -> list[Finding]:
             found = check_utterance(turn.text, Speaker.SUPPORTER, turns, runs) + check_reasoning(turn, nodes, runs)

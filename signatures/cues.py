@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
 from typing import Final
 
 from socialsim.schema import Speaker, StagedStrategy, Turn
@@ -69,7 +70,7 @@ def allowed_strategies(pace: Pace, history: Sequence[Turn]) -> tuple[str, ...]:
     Exploration comes before comforting, comforting before action (an earlier stage may return);
     nothing is used three times in a row; pleasantries are for the greeting and the farewell.
     """
-    last_two = [turn for turn in history if turn.speaker is Speaker.SUPPORTER][-2:]
+    last_two = list(islice((turn for turn in reversed(history) if turn.speaker is Speaker.SUPPORTER), 2))
     chosen = [set(used_strategies([turn])) for turn in last_two]
     worn = chosen[0] & chosen[1] if len(chosen) == 2 else set[Strategy]()
     return _allowed(pace, used_strategies(history), frozenset(worn))

@@ -11,6 +11,7 @@ Without ``lms`` the LM of ``dspy.configure`` answers for every role.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import nullcontext
 from typing import Any, Protocol, TypeVar
 
 import dspy
@@ -105,7 +106,8 @@ async def ask(role: Role, module: dspy.Module, **inputs: Any) -> Any:
 
 async def _asked(role: Role, module: dspy.Module, inputs: dict[str, Any]) -> Any:
     lm = role_lm(role)
-    with dspy.context(lm=lm, adapter=role_adapter(lm)):
+    adapter, told = role_adapter(lm), dspy.settings
+    with nullcontext() if told.lm is lm and told.adapter is adapter else dspy.context(lm=lm, adapter=adapter):
         try:
             return (await module.acall(**inputs)).answer
         except AdapterParseError as error:

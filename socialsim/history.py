@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from socialsim.render import NOTHING_SAID, transcript_line
 from socialsim.schema import Reasoning, Speaker, Turn
 from socialsim.text import kept_of_dialogue, plain
 
@@ -15,14 +16,16 @@ class History:
         turns: all of them.
         texts: their utterances, without closing emoji.
         reasoned: what was thought, in order.
+        transcript: the visible conversation (see `socialsim.render.transcript`).
     """
 
-    __slots__ = ("_said", "reasoned", "texts", "turns")
+    __slots__ = ("_said", "reasoned", "texts", "transcript", "turns")
 
     def __init__(self) -> None:
         self.turns: tuple[Turn, ...] = ()
         self.texts: tuple[str, ...] = ()
         self.reasoned: tuple[Reasoning, ...] = ()
+        self.transcript = NOTHING_SAID
         self._said: dict[Speaker, tuple[str, ...]] = dict.fromkeys(Speaker, ())
 
     def said_by(self, speaker: Speaker) -> tuple[str, ...]:
@@ -39,6 +42,8 @@ class History:
         made.turns = (*self.turns, turn)
         made.texts = (*self.texts, text)
         made.reasoned = (*self.reasoned, turn.reasoning) if turn.reasoning is not None else self.reasoned
+        line = transcript_line(turn)
+        made.transcript = f"{self.transcript}\n{line}" if self.turns else line
         made._said = {**self._said, turn.speaker: (*self._said[turn.speaker], text)}
         return made
 

@@ -10,6 +10,7 @@ from typing import Final
 from socialsim.schema import Node, Persona, Reasoning, Speaker, Turn
 
 _SAYS: Final = {speaker: f"{speaker.capitalize()}: " for speaker in Speaker}
+NOTHING_SAID: Final = "(nobody has spoken yet)"
 _talk: ContextVar[Sequence[Turn]] = ContextVar("talk", default=())
 
 
@@ -54,7 +55,12 @@ def persona_text(persona: Persona) -> str:
 
 def transcript(turns: Sequence[Turn]) -> str:
     """The visible conversation, one line a turn; reasoning is never part of it."""
-    return "\n".join([_SAYS[turn.speaker] + turn.text for turn in turns]) or "(nobody has spoken yet)"
+    return "\n".join(map(transcript_line, turns)) or NOTHING_SAID
+
+
+def transcript_line(turn: Turn) -> str:
+    """A turn as the conversation shows it."""
+    return _SAYS[turn.speaker] + turn.text
 
 
 def reasoning_lines(reasoning: Reasoning) -> list[tuple[str, str]]:

@@ -88,5 +88,6 @@ def steps_with(
     """The steps of a run, and around them the LMs that they call."""
     nodes, mode = config.simulation.nodes, config.mode
     steps = Steps(programs_for(config), config.lms, meter, mode, nodes, config.seed, config.out, before_call)
-    with dspy.context(lms=lms, adapter=CompactAdapter(), disable_history=True, max_trace_size=0):
+    alone = next(iter(lms.values())) if len({id(lm) for lm in lms.values()}) == 1 else None
+    with dspy.context(lms=lms, lm=alone, adapter=CompactAdapter(), disable_history=True, max_trace_size=0):
         yield steps

@@ -11,6 +11,7 @@ from metrics import check_reasoning, check_seeker, mentions
 from metrics.check_words import repeats_more, shared_run_share
 from socialsim import text as texts_module
 from socialsim.history import history_of
+from socialsim.render import transcript
 from socialsim.schema import Reasoning, Speaker, Turn
 from socialsim.text import ngrams, one_dialogue, plain, words
 from socialsim.validation import check_utterance, copy_runs
@@ -90,6 +91,7 @@ def test_a_history_is_what_its_turns_are_in_whatever_order_they_are_asked_for(
             before = turns[:end]
             history = history_of(before)
             assert history.turns == tuple(before)
+            assert history.transcript == transcript(before)
             assert history.texts == tuple(plain(turn.text) for turn in before)
             assert history.reasoned == tuple(turn.reasoning for turn in before if turn.reasoning)
             for speaker in Speaker:
