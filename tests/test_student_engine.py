@@ -126,7 +126,9 @@ class TestRequests:
         answer: Response = await asyncio.wait_for(AsyncStudentEngine(engine).complete(request(max_tokens=2)), 20)
         assert answer.usage.output_tokens is not None
         assert answer.usage.output_tokens <= 2
-        assert not engine.student.decoder._running
+        async with asyncio.timeout(20):  # on a busy machine it is queued late, and goes at its next token
+            while engine.student.decoder._running:
+                await asyncio.sleep(0.01)
 
     def test_what_cannot_be_done_is_an_error_of_dspy(self, reasoning: str) -> None:
         engine = lm_of(reasoning).engine
