@@ -49,12 +49,16 @@ class History:
 
 
 def history_of(turns: Sequence[Turn]) -> History:
-    """The history that some turns are; within `one_dialogue`, asked again for the same turns, the same object."""
+    """The history that some turns are; within `one_dialogue`, asked again for the same turns, the same object.
+
+    The last two are kept: a turn is still checked when the next one has been asked for.
+    """
     told, kept = tuple(turns), kept_of_dialogue()
-    last: History | None = kept.get(History)
-    if last is None or last.turns != told[: len(last.turns)]:
-        last = History()
+    known: tuple[History, ...] = kept.get(History, ())
+    last = next((one for one in known if one.turns == told[: len(one.turns)]), None) or History()
+    if len(last.turns) == len(told):
+        return last
     for turn in told[len(last.turns) :]:
-        last = last.followed_by(turn)
-    kept[History] = last
+        before, last = last, last.followed_by(turn)
+    kept[History] = last, before
     return last
