@@ -15,8 +15,9 @@ from metrics.check_words import content, content_of, copied_share, repeats_more,
 from metrics.verdicts import CheckVerdict, Rule
 from socialsim.schema import Node, Reasoning, Speaker, Turn
 from socialsim.taxonomy import Stage, Strategy
-from socialsim.text import joined, lowered, words
+from socialsim.text import words
 
+_FIELDS: Final = {node: "purpose" if node is Node.STRATEGY else node.value for node in Node}
 _THINKING: Final = (Node.SITUATION, Node.THOUGHT, Node.ACTION)
 _GROUND: Final = {0: 0.55, 1: 0.85}  # factor by the content words the three nodes share with the talk
 _RECENT: Final = 6  # turns
@@ -47,11 +48,7 @@ def node_text(reasoning: Reasoning | None, node: Node) -> str:
     """The words of a node, empty where it is missing; a strategy's are its purpose."""
     if reasoning is None:
         return ""
-    return getattr(reasoning, _field(node)) or ""
-
-
-def _field(node: Node) -> str:
-    return "purpose" if node is Node.STRATEGY else node.value
+    return getattr(reasoning, _FIELDS[node]) or ""
 
 
 def check_reasoning(text: str, turn: Turn, moment: Moment) -> CheckVerdict | None:
@@ -120,9 +117,8 @@ def _mark_sameness(one: Marks, node: Node, text: str, reply: str, moment: Moment
         one.mark(1 - alike, "repeats the reply; reason before you reply")
     if repeats_more(text, moment.said_by(Speaker.SEEKER), 0.5):
         one.mark(0.5, "only repeats the seeker's words; say what follows from them")
-    name = _field(node)
-    earlier = tuple([said for reasoning in moment.before.reasoned if (said := getattr(reasoning, name))])
-    if process.extractOne(text.lower(), joined(lowered, earlier), scorer=fuzz.ratio, score_cutoff=_THOUGHT_BEFORE):
+    earlier = moment.before.thoughts[_FIELDS[node]]
+    if process.extractOne(text.lower(), earlier, scorer=fuzz.ratio, score_cutoff=_THOUGHT_BEFORE):
         one.mark(0.2, "was thought before; the talk has moved on")
 
 

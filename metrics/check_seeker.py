@@ -168,7 +168,8 @@ def detail_of_seeker(text: str, moment: Moment, soft: Sequence[Finding]) -> Chec
     mark_wording(marks, text, moment, Speaker.SEEKER, soft)
     own = persona_content(moment.persona) if moment.persona else frozenset()
     named = definite(text)
-    if moment.persona and len(moment.history) > 2 and len(named) >= 5 and not named & (moment.vocabulary | own):
+    strange = len(named) >= 5 and named.isdisjoint(own) and named.isdisjoint(moment.vocabulary)
+    if moment.persona and len(moment.history) > 2 and strange:
         marks.mark(0.7, f"{shown(named, text)} belong neither to the talk nor to the persona: answer the supporter")
     last = moment.said_by(Speaker.SUPPORTER)[-1:]
     parts = sentences(text)

@@ -257,7 +257,7 @@ def _spouse(reading: Reading, persona: Persona, facts: Sequence[Fact]) -> _Found
 
 
 def _kin_count(reading: Reading, persona: Persona, facts: Sequence[Fact]) -> _Found:
-    if not reading.numbers:
+    if not (reading.kin and reading.numbers):
         return None
     for relation in reading.relations:
         said = _counted(reading.text[relation.start : relation.end])

@@ -50,7 +50,7 @@ def leaks_in(text: str, said: Sequence[str], facts: Sequence[Fact]) -> list[tupl
     """
     reading, heard = read(text), _Heard(tuple(said))
     found: dict[Key, tuple[Fact, str]] = {}
-    for hit in _stated(reading, tuple(facts)):
+    for hit in _stated(reading, heard, tuple(facts)):
         key = key_of(hit.fact)
         if key not in found and not _known(hit, key, reading, heard):
             found[key] = (hit.fact, text[hit.start : hit.end])
@@ -125,8 +125,8 @@ def _index(whose: Same[Fact]) -> _Index:
     )
 
 
-def _stated(reading: Reading, facts: tuple[Fact, ...]) -> Iterator[Hit]:
-    """The facts a supporter's text states, whether known or not."""
+def _stated(reading: Reading, heard: _Heard, facts: tuple[Fact, ...]) -> Iterator[Hit]:
+    """The facts a supporter's text states; many that are known are left out, others are not."""
     index = _index(Same(facts))
     for fact, addressed in index.profile:
         yield from _profile_hits(fact, addressed, reading)
@@ -136,9 +136,11 @@ def _stated(reading: Reading, facts: tuple[Fact, ...]) -> Iterator[Hit]:
         yield from _name_hits(fact, name, reading)
     for fact, key in index.relations:
         yield from _relation_hits(fact, key, reading)
-    stems = index.any_phrase & reading.stems
-    for fact, key in index.phrases if len(stems) >= LEAST_SHARED else ():
-        if len(key.stems & stems) >= LEAST_SHARED:
+    new = index.any_phrase & reading.stems
+    if len(new) >= LEAST_SHARED:  # most of what a reply takes up was said
+        new -= heard.stems
+    for fact, key in index.phrases if len(new) >= LEAST_SHARED else ():
+        if len(key.stems & new) >= LEAST_SHARED:
             yield from _phrase_hits(fact, key, reading)
 
 

@@ -87,17 +87,17 @@ class Simulate(dspy.Module):
         return stand(Dialogue(id=persona.id, persona_id=persona.id, turns=tuple(turns)), self.options)
 
     async def _seek(self, persona: Persona, profile: str, pace: Pace, turns: Sequence[Turn], concerns: int) -> Turn:
-        moment = Moment(tuple(turns), persona)
+        before = history_of(turns)
+        moment = Moment(before.turns, persona)
         runs = demonstration_runs(self.seeker.speak.demos)
 
         async def attempt(correction: str) -> Turn:
             now = seeker_cue(pace, turns, concerns)
-            said = history_of(turns).transcript
-            inputs = {"persona": profile, "dialogue": said, "now": now, "correction": correction}
+            inputs = {"persona": profile, "dialogue": before.transcript, "now": now, "correction": correction}
             return seeker_turn(vars(await ask(Role.SEEKER, self.seeker, **inputs)))
 
         def check(turn: Turn) -> list[Finding]:
-            return check_utterance(turn.text, Speaker.SEEKER, turns, runs) + self.check(turn, moment)
+            return check_utterance(turn.text, Speaker.SEEKER, before.turns, runs) + self.check(turn, moment)
 
         return await self._kept(attempt, check)
 
@@ -112,21 +112,22 @@ class Simulate(dspy.Module):
             Exhausted: if no answer may stand.
             RoleError: if the LM did not answer.
         """
-        moment = Moment(tuple(turns))
+        before = history_of(turns)
+        moment = Moment(before.turns)
         runs = demonstration_runs(self.supporter.reply.demos)
         nodes = self.options.nodes
 
         async def attempt(correction: str) -> Turn:
             progress = supporter_cue(pace, turns, Node.STRATEGY in nodes)
-            inputs = {"dialogue": history_of(turns).transcript, "progress": progress, "correction": correction}
+            inputs = {"dialogue": before.transcript, "progress": progress, "correction": correction}
             allowed = allowed_strategies(pace, turns)
             with talk(moment.history):
                 answer = await ask(Role.SUPPORTER, self.supporter, allowed=allowed, **inputs)
             return supporter_turn(vars(answer))
 
         def check(turn: Turn) -> list[Finding]:
-            found = check_utterance(turn.text, Speaker.SUPPORTER, turns, runs) + check_reasoning(turn, nodes, runs)
-            return found + self.check(turn, moment)
+            found = check_utterance(turn.text, Speaker.SUPPORTER, before.turns, runs)
+            return found + check_reasoning(turn, nodes, runs) + self.check(turn, moment)
 
         return await self._kept(attempt, check)
 

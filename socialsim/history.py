@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Final
 
 from socialsim.render import NOTHING_SAID, transcript_line
 from socialsim.schema import Reasoning, Speaker, Turn
 from socialsim.text import kept_of_dialogue, plain
+
+THOUGHTS: Final = ("situation", "thought", "action", "purpose")  # the fields of a reasoning that are prose
+_NOTHING_THOUGHT: Final[Mapping[str, tuple[str, ...]]] = dict.fromkeys(THOUGHTS, ())
 
 
 class History:
@@ -15,16 +19,18 @@ class History:
     Attributes:
         turns: all of them.
         texts: their utterances, without closing emoji.
-        reasoned: what was thought, in order.
+        lowered: the same in lower case.
+        thoughts: by the name of a field of `Reasoning`, what was thought there, in order and in lower case.
         transcript: the visible conversation (see `socialsim.render.transcript`).
     """
 
-    __slots__ = ("_said", "reasoned", "texts", "transcript", "turns")
+    __slots__ = ("_said", "lowered", "texts", "thoughts", "transcript", "turns")
 
     def __init__(self) -> None:
         self.turns: tuple[Turn, ...] = ()
         self.texts: tuple[str, ...] = ()
-        self.reasoned: tuple[Reasoning, ...] = ()
+        self.lowered: tuple[str, ...] = ()
+        self.thoughts: Mapping[str, tuple[str, ...]] = _NOTHING_THOUGHT
         self.transcript = NOTHING_SAID
         self._said: dict[Speaker, tuple[str, ...]] = dict.fromkeys(Speaker, ())
 
@@ -41,11 +47,17 @@ class History:
         made, text = History(), plain(turn.text)
         made.turns = (*self.turns, turn)
         made.texts = (*self.texts, text)
-        made.reasoned = (*self.reasoned, turn.reasoning) if turn.reasoning is not None else self.reasoned
+        made.lowered = (*self.lowered, text.lower())
+        made.thoughts = self._thoughts_with(turn.reasoning) if turn.reasoning is not None else self.thoughts
         line = transcript_line(turn)
         made.transcript = f"{self.transcript}\n{line}" if self.turns else line
         made._said = {**self._said, turn.speaker: (*self._said[turn.speaker], text)}
         return made
+
+
+    def _thoughts_with(self, reasoning: Reasoning) -> Mapping[str, tuple[str, ...]]:
+        new = {name: getattr(reasoning, name) for name in THOUGHTS}
+        return {name: (*self.thoughts[name], said.lower()) if said else self.thoughts[name] for name, said in new.items()}
 
 
 def history_of(turns: Sequence[Turn]) -> History:
@@ -53,8 +65,12 @@ def history_of(turns: Sequence[Turn]) -> History:
 
     The last two are kept: a turn is still checked when the next one has been asked for.
     """
-    told, kept = tuple(turns), kept_of_dialogue()
+    kept = kept_of_dialogue()
     known: tuple[History, ...] = kept.get(History, ())
+    for one in known:
+        if one.turns is turns:
+            return one
+    told = tuple(turns)
     last = next((one for one in known if one.turns == told[: len(one.turns)]), None) or History()
     if len(last.turns) == len(told):
         return last

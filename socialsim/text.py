@@ -87,11 +87,6 @@ def plain(text: str) -> str:
     return split_emoji(text).text.strip()
 
 
-def lowered(text: str) -> tuple[str]:
-    """A text in lower case, to be `joined`."""
-    return (text.lower(),)
-
-
 def with_emoji(text: str, emoji: str | None) -> str:
     """Close an utterance with an emoji."""
     return f"{text} {emoji}" if emoji else text

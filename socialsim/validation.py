@@ -24,7 +24,7 @@ from socialsim.taxonomy import (
     Stage,
     Strategy,
 )
-from socialsim.text import Guarded, count_words, joined, lowered, ngrams, pairs, plain, sentences, words
+from socialsim.text import Guarded, count_words, joined, ngrams, pairs, plain, sentences, words
 
 MAX_WORDS = {Speaker.SEEKER: SEEKER_MAX_WORDS, Speaker.SUPPORTER: SUPPORTER_MAX_WORDS}
 
@@ -124,7 +124,7 @@ def check_utterance(
 def _findings(bare: str, speaker: Speaker, before: History) -> tuple[Finding, ...]:
     if grave := tuple(_hard_findings(bare, words(bare), speaker)):
         return grave
-    return tuple(_soft_findings(bare, speaker, before.said_by(speaker), before.not_said_by(speaker)))
+    return tuple(_soft_findings(bare, speaker, before))
 
 
 def _hard_findings(bare: str, tokens: tuple[str, ...], speaker: Speaker) -> Iterable[Finding]:
@@ -139,11 +139,13 @@ def _hard_findings(bare: str, tokens: tuple[str, ...], speaker: Speaker) -> Iter
         yield Finding("other_speaker", f"write only the {speaker}'s own words, on one line", hard=True)
 
 
-def _soft_findings(bare: str, speaker: Speaker, own: tuple[str, ...], other: tuple[str, ...]) -> Iterable[Finding]:
-    if _repeats(bare, own):
-        yield Finding("repeated", f"the {speaker} said this before; say something new", hard=False)
-    if _repeats(bare, other):
-        yield Finding("echoed", "do not repeat the other speaker's words; answer them", hard=False)
+def _soft_findings(bare: str, speaker: Speaker, before: History) -> Iterable[Finding]:
+    if _repeats(bare, before.texts, before.lowered):
+        own, other = before.said_by(speaker), before.not_said_by(speaker)
+        if _repeats(bare, own, _lowered(own)):
+            yield Finding("repeated", f"the {speaker} said this before; say something new", hard=False)
+        if _repeats(bare, other, _lowered(other)):
+            yield Finding("echoed", "do not repeat the other speaker's words; answer them", hard=False)
     if _loops(bare):
         yield Finding("looping", "do not repeat the same words within one utterance", hard=False)
     if speaker is Speaker.SUPPORTER and (generic := _GENERIC_ADVICE.search(bare)):
@@ -152,14 +154,17 @@ def _soft_findings(bare: str, speaker: Speaker, own: tuple[str, ...], other: tup
         yield Finding("cut_off", "end with a complete sentence", hard=False)
 
 
-def _repeats(bare: str, earlier: tuple[str, ...]) -> bool:
+def _lowered(texts: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(text.lower() for text in texts)
+
+
+def _repeats(bare: str, earlier: tuple[str, ...], lowered: tuple[str, ...]) -> bool:
     own = _long_sentences(bare)
     if own and not own.isdisjoint(joined(_long_sentences, earlier)):
         return True
     if len(words(bare)) < 4:
         return False
-    before = joined(lowered, earlier)
-    return process.extractOne(bare.lower(), before, scorer=fuzz.ratio, score_cutoff=_NEAR_SAME) is not None
+    return process.extractOne(bare.lower(), lowered, scorer=fuzz.ratio, score_cutoff=_NEAR_SAME) is not None
 
 
 @lru_cache(maxsize=512)

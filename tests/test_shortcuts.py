@@ -93,7 +93,9 @@ def test_a_history_is_what_its_turns_are_in_whatever_order_they_are_asked_for(
             assert history.turns == tuple(before)
             assert history.transcript == transcript(before)
             assert history.texts == tuple(plain(turn.text) for turn in before)
-            assert history.reasoned == tuple(turn.reasoning for turn in before if turn.reasoning)
+            assert history.lowered == tuple(text.lower() for text in history.texts)
+            thought = [turn.reasoning.situation for turn in before if turn.reasoning]
+            assert history.thoughts["situation"] == tuple(said.lower() for said in thought if said)
             for speaker in Speaker:
                 own = tuple(plain(turn.text) for turn in before if turn.speaker is speaker)
                 assert history.said_by(speaker) == own
@@ -101,3 +103,12 @@ def test_a_history_is_what_its_turns_are_in_whatever_order_they_are_asked_for(
                     plain(turn.text) for turn in before if turn.speaker is not speaker
                 }
         assert history_of(turns) is history_of(list(turns))
+
+
+@given(st.lists(TURN, min_size=1, max_size=8))
+def test_the_turn_before_is_checked_late_with_the_history_it_had(turns: list[Turn]) -> None:
+    with one_dialogue():
+        for end in range(len(turns)):
+            before = history_of(turns[:end])
+            assert history_of(turns[: end + 1]) is not before
+            assert history_of(turns[:end]) is before
