@@ -92,10 +92,10 @@ class Worker:
             os.chdir(job.home)
         self._held.enter_context(take_place(job.config.out, place, job.token, node))
         _check_same("versions", node, job.versions, versions())
-        _check_same("programs", node, job.programs, programs_for(job.config).hashes)
-        lms = bound_lms(job.config)
+        programs, lms = programs_for(job.config), bound_lms(job.config)
+        _check_same("programs", node, job.programs, programs.hashes)
         self._meter = run_prices(job.config, lms)
-        self._steps: Steps = self._held.enter_context(steps_with(lms, job.config, self._meter, self._check))
+        self._steps: Steps = self._held.enter_context(steps_with(lms, programs, job.config, self._meter, self._check))
         self._context = copy_context()  # each item is made in it: Ray calls from a context of its own
 
     def close(self) -> None:

@@ -13,6 +13,10 @@ THOUGHTS: Final = ("situation", "thought", "action", "purpose")  # the fields of
 _NOTHING_THOUGHT: Final[Mapping[str, tuple[str, ...]]] = dict.fromkeys(THOUGHTS, ())
 
 
+def _lowered(said: str | None) -> tuple[str, ...]:
+    return (said.lower(),) if said else ()
+
+
 class History:
     """The turns before one; equal to itself alone, so that it can be the key of a cache.
 
@@ -54,10 +58,8 @@ class History:
         made._said = {**self._said, turn.speaker: (*self._said[turn.speaker], text)}
         return made
 
-
     def _thoughts_with(self, reasoning: Reasoning) -> Mapping[str, tuple[str, ...]]:
-        new = {name: getattr(reasoning, name) for name in THOUGHTS}
-        return {name: (*self.thoughts[name], said.lower()) if said else self.thoughts[name] for name, said in new.items()}
+        return {name: (*before, *_lowered(getattr(reasoning, name))) for name, before in self.thoughts.items()}
 
 
 def history_of(turns: Sequence[Turn]) -> History:

@@ -13,7 +13,6 @@ import os
 import threading
 import time
 from collections.abc import Iterator, KeysView
-from contextlib import contextmanager
 from io import FileIO
 from pathlib import Path
 from typing import Final, Generic, Literal, Protocol, Self, TypeVar
@@ -143,6 +142,7 @@ class Journal(_Closing, Generic[R]):
                         os.fsync(self._file.fileno())
 
     def _load(self) -> None:
+        self._size = self._file.seek(0, os.SEEK_END)  # nobody else writes
         for number, line, record in _read(self.path, self._model):
             if record is None:
                 self._set_aside(line)
@@ -156,20 +156,22 @@ class Journal(_Closing, Generic[R]):
     def _set_aside(self, tail: bytes) -> None:
         spare = self.path.with_name(self.path.name + ".torn")
         _write_synced(spare, tail + b"\n", "ab")  # first: dying here leaves the bytes twice, not nowhere
-        self._file.truncate(self._file.seek(-len(tail), os.SEEK_END))
+        self._size -= len(tail)
+        self._file.truncate(self._size)
         logging.getLogger(__name__).warning("%s: moved %d bytes of a torn line to %s", self.path, len(tail), spare)
 
     def _write(self, data: bytes) -> None:
-        fd, size = self._file.fileno(), self._file.seek(0, os.SEEK_END)
+        fd, left = self._file.fileno(), data
         try:
-            while data:
-                data = data[os.write(fd, data) :]
+            while left:
+                left = left[os.write(fd, left) :]
         except BaseException:
             try:
-                os.ftruncate(fd, size)
+                os.ftruncate(fd, self._size)
             except OSError:
                 self._file.close()  # nothing may follow half a line; the next opening repairs it
             raise
+        self._size += len(data)
 
 
 def read_records(path: str | Path, model: type[R]) -> Iterator[R]:
@@ -262,13 +264,21 @@ def write_atomically(path: str | Path, text: str) -> None:
             temp.unlink(missing_ok=True)
 
 
-@contextmanager
-def _writing(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as exc:
-        advice = _ADVICE.get(exc.errno or 0, "check the path and the disk, then run the same command again")
-        raise OutputError(f"{path}: {exc.strerror or exc}; {advice}") from exc
+class _writing:
+    """What the disk refuses within it, in one line; a class, since each answer of a run passes through one."""
+
+    __slots__ = ("_path",)
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if isinstance(error, OSError):
+            advice = _ADVICE.get(error.errno or 0, "check the path and the disk, then run the same command again")
+            raise OutputError(f"{self._path}: {error.strerror or error}; {advice}") from error
 
 
 def _open_to_append(path: Path) -> FileIO:

@@ -68,7 +68,7 @@ class Run:
         self.on_change = on_change
         self.programs = programs_for(config)
         self.lms = bound_lms(config)
-        self._workforce = workforce or own_process(self.lms)
+        self._workforce = workforce or own_process(self.lms, self.programs)
         self.state = State(run_prices(config, self.lms), endpoints=endpoints(self.lms))
         config.budget.check_prices(self.state.meter)
         self.stopped: BudgetError | None = None

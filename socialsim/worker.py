@@ -15,9 +15,10 @@ from socialsim.engines.batch_book import NAME
 from socialsim.engines.batch_lm import BatchLM
 from socialsim.engines.patience import Patience
 from socialsim.lms import LMSpec
+from socialsim.loading import Programs
 from socialsim.meter import Meter
 from socialsim.prices import price
-from socialsim.runconfig import RunConfig, by_batch, programs_for, roles_needed
+from socialsim.runconfig import RunConfig, by_batch, roles_needed
 from socialsim.schema import Dialogue, Persona, Post, Rejection, Role, Scenario
 from socialsim.steps import Steps
 from socialsim.student_adapter import StudentAdapter
@@ -67,15 +68,15 @@ def endpoints(lms: dict[Role, dspy.LM]) -> tuple[Patience, ...]:
     return tuple(found.values())
 
 
-def own_process(lms: dict[Role, dspy.LM]) -> Workforce:
-    """Make the items here, with these LMs."""
+def own_process(lms: dict[Role, dspy.LM], programs: Programs) -> Workforce:
+    """Make the items here, with these LMs and programs."""
 
     @asynccontextmanager
     async def working(config: RunConfig, meter: Meter, before_call: Callable[[], None]) -> AsyncIterator[Maker]:
         async with AsyncExitStack() as opened:
             for lm in batch_lms(lms):
                 await opened.enter_async_context(lm.batches.opened(config.out / NAME, before_call))
-            steps = opened.enter_context(steps_with(lms, config, meter, before_call))
+            steps = opened.enter_context(steps_with(lms, programs, config, meter, before_call))
             yield steps
 
     return working
@@ -83,11 +84,11 @@ def own_process(lms: dict[Role, dspy.LM]) -> Workforce:
 
 @contextmanager
 def steps_with(
-    lms: dict[Role, dspy.LM], config: RunConfig, meter: Meter, before_call: Callable[[], None]
+    lms: dict[Role, dspy.LM], programs: Programs, config: RunConfig, meter: Meter, before_call: Callable[[], None]
 ) -> Iterator[Steps]:
     """The steps of a run, and around them the LMs that they call."""
     nodes, mode = config.simulation.nodes, config.mode
-    steps = Steps(programs_for(config), config.lms, meter, mode, nodes, config.seed, config.out, before_call)
+    steps = Steps(programs, config.lms, meter, mode, nodes, config.seed, config.out, before_call)
     alone = next(iter(lms.values())) if len({id(lm) for lm in lms.values()}) == 1 else None
     with dspy.context(lms=lms, lm=alone, adapter=CompactAdapter(), disable_history=True, max_trace_size=0):
         yield steps

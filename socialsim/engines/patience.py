@@ -61,6 +61,7 @@ class Patience:
     _usual: float = _USUAL
     _slow: int = 0  # of those under way; others need not wait for them
     _waiting: deque[asyncio.Future[None]] = field(default_factory=deque, repr=False)
+    _sent: set[_Place] = field(default_factory=set, repr=False)  # those under way whose time runs
     _random: random.Random = field(default_factory=random.Random, repr=False)
 
     def __post_init__(self) -> None:
@@ -125,6 +126,8 @@ class Patience:
 
     async def _wait(self) -> None:
         turn = asyncio.get_running_loop().create_future()
+        for place in () if self._waiting else self._sent:
+            place.watch()
         self._waiting.append(turn)
         try:
             await turn
@@ -169,6 +172,8 @@ class Patience:
 class _Place:
     """One of the places under way."""
 
+    __slots__ = ("_loop", "_patience", "_slow", "_slow_at", "_timer")
+
     def __init__(self, patience: Patience) -> None:
         self._patience = patience
         self._slow = False
@@ -176,7 +181,16 @@ class _Place:
 
     def count_on(self, seconds: float) -> None:
         """From then on it is slow, and others need not wait for it."""
-        self._timer = asyncio.get_running_loop().call_later(seconds, self._give_up_place)
+        self._loop = asyncio.get_running_loop()
+        self._slow_at = self._loop.time() + seconds
+        self._patience._sent.add(self)
+        if self._patience._waiting:
+            self.watch()
+
+    def watch(self) -> None:
+        """Mind the time: somebody waits. Mostly nobody does, and a timer a request is dear."""
+        if self._timer is None:
+            self._timer = self._loop.call_at(self._slow_at, self._give_up_place)
 
     def _give_up_place(self) -> None:
         # At most as many as the limit: where all are slow, the endpoint is overloaded or gone.
@@ -189,6 +203,7 @@ class _Place:
         """Make room for those who wait."""
         if self._timer is not None:
             self._timer.cancel()
+        self._patience._sent.discard(self)
         self._patience._slow -= self._slow
         self._patience.under_way -= 1
         self._patience._admit()

@@ -60,7 +60,7 @@ def make(url: str, dialogues: int, concurrency: int, workers: int) -> Took:
     from socialsim.cluster import on_ray
     from socialsim.lms import parse_spec
     from socialsim.run import Run
-    from socialsim.runconfig import Stage
+    from socialsim.runconfig import Stage, programs_for
     from socialsim.schema import Role
     from socialsim.worker import bound_lms, own_process
     from tests.bench.script import personas
@@ -75,7 +75,7 @@ def make(url: str, dialogues: int, concurrency: int, workers: int) -> Took:
             concurrency=concurrency,
             demonstrations=3,
         )
-        who = on_ray(workers=workers) if workers else own_process(bound_lms(config))
+        who = on_ray(workers=workers) if workers else own_process(bound_lms(config), programs_for(config))
         manifest = Run(config, workforce=measured(who, took)).execute(personas(dialogues))
         assert manifest.counts["dialogues"] == dialogues, manifest
     return took
