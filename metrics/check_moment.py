@@ -13,7 +13,7 @@ from socialsim.history import History, history_of
 from socialsim.identity import Same
 from socialsim.lazy import lazy
 from socialsim.schema import Node, Persona, Speaker, Turn
-from socialsim.text import joined, kept_with_dialogue
+from socialsim.text import joined, kept_with_dialogue, may_share
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,9 @@ class Moment:
         """The same moment for somebody who has read the persona."""
         if persona is self.persona:
             return self
-        return Moment(self.history, persona, self.nodes, self.copied_from)
+        made = Moment(self.history, persona, self.nodes, self.copied_from)
+        made.__dict__["before"] = self.before  # worked out already
+        return made
 
     @lazy
     def before(self) -> History:
@@ -51,6 +53,10 @@ class Moment:
     def said_by(self, speaker: Speaker) -> tuple[str, ...]:
         """Those of one speaker."""
         return self.before.said_by(speaker)
+
+    def may_repeat(self, text: str) -> bool:
+        """Whether a run of five words of a text may have been said; seldom, and quickly told."""
+        return bool(may_share(text, self.texts, 5))
 
     @property
     def number(self) -> int:

@@ -115,7 +115,7 @@ def _mark_node(one: Marks, node: Node, text: str, reply: str, moment: Moment, ne
 def _mark_sameness(one: Marks, node: Node, text: str, reply: str, moment: Moment) -> None:
     if (alike := _alike(content(text), content(reply))) > 0.6:
         one.mark(1 - alike, "repeats the reply; reason before you reply")
-    if repeats_more(text, moment.said_by(Speaker.SEEKER), 0.5):
+    if moment.may_repeat(text) and repeats_more(text, moment.said_by(Speaker.SEEKER), 0.5):
         one.mark(0.5, "only repeats the seeker's words; say what follows from them")
     earlier = moment.before.thoughts[_FIELDS[node]]
     if process.extractOne(text.lower(), earlier, scorer=fuzz.ratio, score_cutoff=_THOUGHT_BEFORE):

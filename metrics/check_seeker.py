@@ -184,7 +184,8 @@ def mark_wording(marks: Marks, text: str, moment: Moment, speaker: Speaker, soft
         if finding.kind in _FACTORS:
             marks.mark(_FACTORS[finding.kind], finding.detail)
     kinds = {finding.kind for finding in soft}
-    if "repeated" not in kinds and (share := shared_run_share(text, moment.said_by(speaker))) > 0.2:
+    may_repeat = "repeated" not in kinds and moment.may_repeat(text)
+    if may_repeat and (share := shared_run_share(text, moment.said_by(speaker))) > 0.2:
         marks.mark(1 - share, "part of this was said before in the same words; say something new")
     if copied := copied_share(text, moment.copied_from, 8):
         marks.mark(1 - copied, "use your own words, not those of the example")

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
-from itertools import chain, pairwise
 
-from socialsim.text import joined, ngrams, pairs, words
+from socialsim.text import joined, may_share, ngrams, words
 
 
 def word_set(text: str) -> frozenset[str]:
@@ -70,7 +69,7 @@ _VAGUE_STEMS = frozenset(map(_stem, VAGUE))
 @lru_cache(maxsize=4096)
 def content(text: str) -> frozenset[str]:
     """The stems of the words that carry meaning, numbers included."""
-    return frozenset(chain.from_iterable(map(_meanings, words(text))))
+    return frozenset().union(*map(_meanings, set(words(text)) - _GRAMMAR))
 
 
 @lru_cache(maxsize=16384)
@@ -142,7 +141,7 @@ def copied_share(text: str, runs: frozenset[tuple[str, ...]], length: int) -> fl
 def shared_run_share(text: str, earlier: Sequence[str], length: int = 5) -> float:
     """Share of a text's runs of ``length`` words that earlier texts have too, 0 to 1."""
     texts = tuple(earlier)
-    if not _may_share(text, texts, length):
+    if not may_share(text, texts, length):
         return 0.0
     grams = _grams_of(length)
     runs = grams(text)
@@ -152,7 +151,7 @@ def shared_run_share(text: str, earlier: Sequence[str], length: int = 5) -> floa
 def repeats_more(text: str, earlier: Sequence[str], share: float, length: int = 5) -> bool:
     """Whether `shared_run_share` is above ``share``; most texts are told by their pairs, before any run is made."""
     texts = tuple(earlier)
-    possible = _may_share(text, texts, length)
+    possible = may_share(text, texts, length)
     if not possible:
         return False
     tokens = words(text)
@@ -160,20 +159,6 @@ def repeats_more(text: str, earlier: Sequence[str], share: float, length: int = 
     if unlike and possible <= share * (len(tokens) - length + 1):
         return False
     return shared_run_share(text, texts, length) > share
-
-
-def _may_share(text: str, earlier: tuple[str, ...], length: int) -> int:
-    """How many of a text's runs of ``length`` words consist of neighbours that are neighbours in earlier texts."""
-    known, own, tokens = joined(pairs, earlier), pairs(text), words(text)
-    shared = own & known
-    recurring = len(own) < len(tokens) - 1
-    if not shared or (len(shared) < length - 1 and not recurring):
-        return 0
-    possible = streak = 0
-    for pair in pairwise(tokens):
-        streak = streak + 1 if pair in known else 0
-        possible += streak >= length - 1
-    return possible
 
 
 def shown(stems: Iterable[str], text: str, most: int = 3) -> str:

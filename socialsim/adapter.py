@@ -186,24 +186,23 @@ class CompactAdapter(dspy.JSONAdapter):
         self, signature: type[dspy.Signature], demos: list[dict[str, Any]], inputs: dict[str, Any]
     ) -> list[dict[str, Any]]:
         """System message, demonstrations, inputs."""
-        return self._messages(signature, demos, inputs)
+        return [dict(message) for message in self._messages(signature, demos, inputs)]
 
     def _messages(
         self, signature: type[dspy.Signature], demos: list[dict[str, Any]], inputs: dict[str, Any]
     ) -> list[dict[str, Any]]:
-        """What `format` gives, which DSPy wraps for callbacks."""
+        """What `format` gives, which DSPy wraps for callbacks; to be read only."""
         if not _takes_text(signature):
             messages: list[dict[str, Any]] = super().format(signature, demos, inputs)
             return messages
         content = self.format_user_message_content(signature, inputs, main_request=True)
         messages = [{"role": "system", "content": self.format_system_message(signature)}]
-        messages += self.format_demos(signature, demos)
+        messages += _shown(self, _likeness(signature), Same(demos))
         return [*messages, {"role": "user", "content": content}] if content else messages
 
     def format_demos(self, signature: type[dspy.Signature], demos: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """The demonstrations' messages; those of a run are the same in every prompt."""
-        shown = _shown(self, _likeness(signature), Same(demos))
-        return [dict(message) for message in shown]
+        return [dict(message) for message in _shown(self, _likeness(signature), Same(demos))]
 
     def format_system_message(self, signature: type[dspy.Signature]) -> str:
         """The task first, then the answer's fields; both are fixed for a signature."""

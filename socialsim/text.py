@@ -157,6 +157,23 @@ def joined(of: Callable[[str], Iterable[_T]], texts: tuple[str, ...]) -> Set[_T]
     return one.found
 
 
+def may_share(text: str, earlier: tuple[str, ...], length: int) -> int:
+    """How many of a text's runs of ``length`` words consist of neighbours that are neighbours in earlier texts.
+
+    Where it is none, no run of earlier texts recurs. The more texts, the more runs.
+    """
+    known, own, tokens = joined(pairs, earlier), pairs(text), words(text)
+    shared = own & known
+    recurring = len(own) < len(tokens) - 1
+    if not shared or (len(shared) < length - 1 and not recurring):
+        return 0
+    possible = streak = 0
+    for pair in pairwise(tokens):
+        streak = streak + 1 if pair in known else 0
+        possible += streak >= length - 1
+    return possible
+
+
 def kept_of_dialogue() -> dict[Hashable, Any]:
     """What else is remembered within `one_dialogue`; nothing of it stays outside."""
     memory = _dialogue.get()

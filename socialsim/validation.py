@@ -24,7 +24,7 @@ from socialsim.taxonomy import (
     Stage,
     Strategy,
 )
-from socialsim.text import Guarded, count_words, joined, ngrams, pairs, plain, sentences, words
+from socialsim.text import Guarded, count_words, joined, may_share, ngrams, pairs, plain, sentences, words
 
 MAX_WORDS = {Speaker.SEEKER: SEEKER_MAX_WORDS, Speaker.SUPPORTER: SUPPORTER_MAX_WORDS}
 
@@ -81,8 +81,10 @@ _GENERIC_ADVICE = Guarded(
     *("meditat", "mindful", "journal", "diary", "breath", " down", "self", "positive"),
     *("therap", "counsel", "professional", "psycholog", "psychiatr"),
 )
+_PROSE = {node: "purpose" if node is Node.STRATEGY else node.value for node in Node}  # where a node's words are
 _COPIED_RUN = 8  # words in a row shared with a demonstration that make a copy
 _PART = 4  # words of such a run that are looked for first
+_LONG = 6  # words of a sentence
 _NEAR_SAME = 90.0  # rapidfuzz ratio (0-100) from which two utterances are the same
 
 
@@ -159,8 +161,7 @@ def _lowered(texts: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _repeats(bare: str, earlier: tuple[str, ...], lowered: tuple[str, ...]) -> bool:
-    own = _long_sentences(bare)
-    if own and not own.isdisjoint(joined(_long_sentences, earlier)):
+    if may_share(bare, earlier, _LONG) and not _long_sentences(bare).isdisjoint(joined(_long_sentences, earlier)):
         return True
     if len(words(bare)) < 4:
         return False
@@ -169,8 +170,8 @@ def _repeats(bare: str, earlier: tuple[str, ...], lowered: tuple[str, ...]) -> b
 
 @lru_cache(maxsize=512)
 def _long_sentences(text: str) -> frozenset[tuple[str, ...]]:
-    """Greetings and thanks may recur; a sentence of six words or more may not."""
-    return frozenset(tokens for part in sentences(text) if len(tokens := words(part)) >= 6)
+    """Greetings and thanks may recur; a long sentence may not."""
+    return frozenset(tokens for part in sentences(text) if len(tokens := words(part)) >= _LONG)
 
 
 def _loops(bare: str) -> bool:
@@ -205,7 +206,7 @@ def check_reasoning(turn: Turn, nodes: Sequence[Node], demonstration_runs: CopyR
     reasoning = turn.reasoning
     found = []
     for node in nodes:
-        value = getattr(reasoning, "purpose" if node is Node.STRATEGY else node.value, None)
+        value = getattr(reasoning, _PROSE[node], None)
         unchosen = node is Node.STRATEGY and not turn.strategies
         if unchosen or not value or not words(value) or _PLACEHOLDER.search(value):
             found.append(Finding("reasoning", f"the {node} node is missing or a placeholder", hard=True))
