@@ -13,7 +13,7 @@ from socialsim.history import History, history_of
 from socialsim.identity import Same
 from socialsim.lazy import lazy
 from socialsim.schema import Node, Persona, Speaker, Turn
-from socialsim.text import joined, kept_with_dialogue, may_share
+from socialsim.text import joined, kept_with_dialogue, may_recur, spoken
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Moment:
 
     def may_repeat(self, text: str) -> bool:
         """Whether a run of five words of a text may have been said; seldom, and quickly told."""
-        return bool(may_share(text, self.texts, 5))
+        return may_recur(text, self.before.spoken, 5)
 
     @property
     def number(self) -> int:
@@ -135,11 +135,16 @@ def persona_definite(persona: Persona) -> frozenset[str]:
     return _life(Same((persona,)))[1]
 
 
+def persona_spoken(persona: Persona) -> str:
+    """The words of a persona's life, age included (see `socialsim.text.spoken`)."""
+    return _life(Same((persona,)))[2]
+
+
 @kept_with_dialogue
-def _life(whose: Same[Persona]) -> tuple[frozenset[str], frozenset[str]]:
+def _life(whose: Same[Persona]) -> tuple[frozenset[str], frozenset[str], str]:
     (persona,) = whose.items
-    texts = tuple(persona_texts(persona))
-    return content_of(texts) | {str(persona.age)}, frozenset().union(*map(definite, texts))
+    texts, age = tuple(persona_texts(persona)), str(persona.age)
+    return content_of(texts) | {age}, frozenset().union(*map(definite, texts)), spoken(*texts, age)
 
 
 def blend(scores: list[float]) -> float:

@@ -11,7 +11,7 @@ from rapidfuzz import fuzz, process
 
 from metrics.check_moment import Marks, Moment, blend
 from metrics.check_seeker import invented_in
-from metrics.check_words import content, content_of, copied_share, repeats_more, word_set
+from metrics.check_words import content, content_of, copied_share, shared_run_share, word_set
 from metrics.verdicts import CheckVerdict, Rule
 from socialsim.schema import Node, Reasoning, Speaker, Turn
 from socialsim.taxonomy import Stage, Strategy
@@ -115,7 +115,7 @@ def _mark_node(one: Marks, node: Node, text: str, reply: str, moment: Moment, ne
 def _mark_sameness(one: Marks, node: Node, text: str, reply: str, moment: Moment) -> None:
     if (alike := _alike(content(text), content(reply))) > 0.6:
         one.mark(1 - alike, "repeats the reply; reason before you reply")
-    if moment.may_repeat(text) and repeats_more(text, moment.said_by(Speaker.SEEKER), 0.5):
+    if moment.may_repeat(text) and shared_run_share(text, moment.said_by(Speaker.SEEKER)) > 0.5:
         one.mark(0.5, "only repeats the seeker's words; say what follows from them")
     earlier = moment.before.thoughts[_FIELDS[node]]
     if process.extractOne(text.lower(), earlier, scorer=fuzz.ratio, score_cutoff=_THOUGHT_BEFORE):
@@ -130,7 +130,7 @@ def _alike(one: frozenset[str], other: frozenset[str]) -> float:
 def _mark_subject(one: Marks, text: str, moment: Moment) -> None:
     if _OWN_VOICE.search(text) and not _SEEKER.search(text):
         one.mark(0.6, "speaks of 'I'; write about the seeker, as he, she or they")
-    if strange := invented_in(text, moment.texts):
+    if strange := invented_in(text, moment.before.spoken):
         one.mark(0.5, f"speaks of {strange[0]}, which nobody has mentioned")
 
 

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence, Set
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from itertools import chain
 from typing import Final, NamedTuple
 
-from metrics.check_moment import Marks, Moment, persona_content, persona_definite, persona_texts
-from metrics.check_words import content, copied_share, definite, heard, shared_run_share, shown, word_set
+from metrics.check_moment import Marks, Moment, persona_content, persona_definite, persona_spoken
+from metrics.check_words import content, copied_share, definite, shared_run_share, shown, word_set
 from metrics.contradictions import contradiction
 from metrics.facts import persona_facts
 from metrics.verdicts import CheckVerdict, Rule
 from socialsim.schema import Persona, Speaker
-from socialsim.text import Guarded, joined, sentences, words
+from socialsim.text import Guarded, sentences, words
 from socialsim.validation import Finding
 
 _SHORT: Final = 8  # words up to which an utterance may be a natural short answer
@@ -56,8 +55,7 @@ def _consistency(text: str, moment: Moment, persona: Persona) -> CheckVerdict:
         fact, evidence = against
         marks.mark(0.0, f"'{evidence}' contradicts the persona's {fact.field}: {fact.text}")
         return marks.verdict()
-    known = chain(persona_texts(persona), (str(persona.age),), moment.texts)
-    for invented in invented_in(text, known):
+    for invented in invented_in(text, moment.before.spoken, persona_spoken(persona)):
         marks.mark(0.75, f"'{invented}' is not in the persona; tell what the persona holds")
     return marks.verdict()
 
@@ -93,41 +91,40 @@ def _spelt(figure: str) -> tuple[str, ...]:
     return (_TENS[tens - 2], _UNITS[units]) if units else (_TENS[tens - 2],)
 
 
-def invented_in(text: str, known: Iterable[str], also: Iterable[str] = ()) -> list[str]:
-    """The names and figures of a text that occur in no known text, each once.
-
-    ``known`` are texts that grow with a dialogue, ``also`` others.
+def invented_in(text: str, *told: str) -> list[str]:
+    """The names and figures of a text that are in nothing of what was told, each once.
 
     A name is a capitalised word inside a sentence (neighbouring ones are one name); a figure may be known in words.
+
+    Args:
+        text: any text.
+        told: what is known (see `socialsim.text.spoken`).
     """
     names, figures = _NAME.findall(text), _FIGURE.findall(text) if _DIGIT.search(text) else []
     if not names and not figures:
         return []
-    told = _Told(joined(heard, tuple(known)), frozenset().union(*map(heard, also)))
-    new = [name for name in names if not told.of_name(name)]
-    new += [figure for figure in figures if not told.of_figure(figure)]
+    known = _Told(told)
+    new = [name for name in names if not known.of_name(name)]
+    new += [figure for figure in figures if not known.of_figure(figure)]
     return list(dict.fromkeys(new))
 
 
 class _Told(NamedTuple):
-    """The words that were heard, in two parts."""
+    """What was told, to look for words."""
 
-    words: Set[str]
-    others: Set[str]
+    texts: tuple[str, ...]
 
-    def any(self, of: Iterable[str]) -> bool:
-        return not (self.words.isdisjoint(of) and self.others.isdisjoint(of))
-
-    def all(self, of: Iterable[str]) -> bool:
-        return all(word in self.words or word in self.others for word in of)
+    def has(self, word: str) -> bool:
+        word = f" {word} "
+        return any(word in text for text in self.texts)
 
     def of_figure(self, figure: str) -> bool:
         spelt, parts = _spelt(figure), re.split("[.,:]", figure)
-        return self.any([figure]) or (bool(spelt) and self.all(spelt)) or (len(parts) > 1 and self.all(parts))
+        return self.has(figure) or (bool(spelt) and all(map(self.has, spelt))) or all(map(self.has, parts))
 
     def of_name(self, name: str) -> bool:
         forms = _forms_of(name)
-        return not forms or self.any(forms)
+        return not forms or any(map(self.has, forms))
 
 
 @lru_cache(maxsize=4096)

@@ -16,7 +16,7 @@ from metrics.strategy_cues import carries_out
 from metrics.verdicts import CheckVerdict, Rule
 from socialsim.schema import Persona, Speaker, Turn
 from socialsim.taxonomy import MIN_UTTERANCES, Strategy
-from socialsim.text import Guarded, words
+from socialsim.text import Guarded, spoken, words
 from socialsim.validation import Finding
 
 _OPENING: Final = 3  # words that make the opening of a reply
@@ -127,7 +127,8 @@ def _mark_coherence(marks: Marks, text: str, turn: Turn, moment: Moment) -> None
         marks.mark(0.9 if related else 0.8 if asks_on else 0.65, change)
     if any(choice.strategy is Strategy.INFORMATION for choice in turn.strategies):
         return  # a fact may bring names and figures of its own
-    for name in invented_in(text, moment.texts, _reasons(turn))[:2]:
+    told = moment.before.spoken
+    for name in invented_in(text, told, spoken(*_reasons(turn)))[:2] if invented_in(text, told) else ():
         marks.mark(0.8, f"nobody has spoken of '{name}'; use what the seeker told")
 
 

@@ -13,7 +13,7 @@ from metrics.check_words import content, definite, shared_run_share
 from metrics.verdicts import CheckVerdict, Rule
 from socialsim.schema import Dialogue, Persona, Speaker, Turn
 from socialsim.taxonomy import MAX_UTTERANCES, MIN_UTTERANCES, STRATEGY_STAGES, Stage, Strategy
-from socialsim.text import plain
+from socialsim.text import may_recur, plain, spoken
 
 # Where the authored demonstrations lie on each scale, and where chance lies; see tests/real/test_checks_real.py.
 _TOLD_ENOUGH: Final = 0.4  # share of the persona's definite words that a dialogue tells
@@ -137,7 +137,10 @@ def _growth(said: list[str], speaker: Speaker) -> tuple[float, str]:
 
 def _fresh(said: list[str], speaker: Speaker) -> tuple[float, str]:
     """Share of a speaker's wording that did not occur before in runs of four words."""
-    repeated = [shared_run_share(text, said[:i], 4) for i, text in enumerate(said) if i]
+    repeated, before = [], spoken(*said[:1])
+    for i, text in enumerate(said[1:], start=1):
+        repeated.append(shared_run_share(text, said[:i], 4) if may_recur(text, before, 4) else 0.0)
+        before += f"|{spoken(text)}"
     share = sum(repeated) / len(repeated) if repeated else 0.0
     return 1 - min(1.0, 2 * max(0.0, share - 0.02)), f"the {speaker} repeats {share:.0%} of the wording"
 

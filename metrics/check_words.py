@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 
-from socialsim.text import joined, may_share, ngrams, words
+from socialsim.text import joined, ngrams, words
 
 
 def word_set(text: str) -> frozenset[str]:
@@ -96,14 +96,6 @@ def likeness(one: str, other: str) -> float:
     return len(left & right) / min(len(left), len(right)) if left and right else 0.0
 
 
-@lru_cache(maxsize=2048)
-def heard(text: str) -> tuple[str, ...]:
-    """The words of a text and the parts of hyphenated ones and of contractions, in lower case."""
-    told = words(text)
-    parts = [part for word in told if "-" in word or "'" in word for part in word.replace("'", "-").split("-")]
-    return (*told, *parts)
-
-
 @lru_cache(maxsize=8)
 def _grams_of(length: int) -> Callable[[str], frozenset[int]]:
     """Hashes of a text's word runs: a quarter of their memory, and as good to compare."""
@@ -140,25 +132,9 @@ def copied_share(text: str, runs: frozenset[tuple[str, ...]], length: int) -> fl
 
 def shared_run_share(text: str, earlier: Sequence[str], length: int = 5) -> float:
     """Share of a text's runs of ``length`` words that earlier texts have too, 0 to 1."""
-    texts = tuple(earlier)
-    if not may_share(text, texts, length):
-        return 0.0
     grams = _grams_of(length)
     runs = grams(text)
-    return len(runs & joined(grams, texts)) / len(runs) if runs else 0.0
-
-
-def repeats_more(text: str, earlier: Sequence[str], share: float, length: int = 5) -> bool:
-    """Whether `shared_run_share` is above ``share``; most texts are told by their pairs, before any run is made."""
-    texts = tuple(earlier)
-    possible = may_share(text, texts, length)
-    if not possible:
-        return False
-    tokens = words(text)
-    unlike = len(tokens) - len(set(tokens)) < length  # so no run occurs twice
-    if unlike and possible <= share * (len(tokens) - length + 1):
-        return False
-    return shared_run_share(text, texts, length) > share
+    return len(runs & joined(grams, tuple(earlier))) / len(runs) if runs else 0.0
 
 
 def shown(stems: Iterable[str], text: str, most: int = 3) -> str:

@@ -7,7 +7,7 @@ from typing import Final
 
 from socialsim.render import NOTHING_SAID, transcript_line
 from socialsim.schema import Reasoning, Speaker, Turn
-from socialsim.text import kept_of_dialogue, plain
+from socialsim.text import kept_of_dialogue, plain, spoken
 
 THOUGHTS: Final = ("situation", "thought", "action", "purpose")  # the fields of a reasoning that are prose
 _NOTHING_THOUGHT: Final[Mapping[str, tuple[str, ...]]] = dict.fromkeys(THOUGHTS, ())
@@ -24,16 +24,18 @@ class History:
         turns: all of them.
         texts: their utterances, without closing emoji.
         lowered: the same in lower case.
+        spoken: their words (see `socialsim.text.spoken`).
         thoughts: by the name of a field of `Reasoning`, what was thought there, in order and in lower case.
         transcript: the visible conversation (see `socialsim.render.transcript`).
     """
 
-    __slots__ = ("_said", "lowered", "texts", "thoughts", "transcript", "turns")
+    __slots__ = ("_said", "lowered", "spoken", "texts", "thoughts", "transcript", "turns")
 
     def __init__(self) -> None:
         self.turns: tuple[Turn, ...] = ()
         self.texts: tuple[str, ...] = ()
         self.lowered: tuple[str, ...] = ()
+        self.spoken = ""
         self.thoughts: Mapping[str, tuple[str, ...]] = _NOTHING_THOUGHT
         self.transcript = NOTHING_SAID
         self._said: dict[Speaker, tuple[str, ...]] = dict.fromkeys(Speaker, ())
@@ -52,6 +54,7 @@ class History:
         made.turns = (*self.turns, turn)
         made.texts = (*self.texts, text)
         made.lowered = (*self.lowered, text.lower())
+        made.spoken = f"{self.spoken}|{spoken(text)}"
         made.thoughts = self._thoughts_with(turn.reasoning) if turn.reasoning is not None else self.thoughts
         line = transcript_line(turn)
         made.transcript = f"{self.transcript}\n{line}" if self.turns else line
@@ -68,7 +71,9 @@ def history_of(turns: Sequence[Turn]) -> History:
     The last two are kept: a turn is still checked when the next one has been asked for.
     """
     kept = kept_of_dialogue()
-    known: tuple[History, ...] = kept.get(History, ())
+    known: tuple[History, ...] | None = kept.get(History)
+    if known is None:
+        known = kept[History] = (History(),)
     for one in known:
         if one.turns is turns:
             return one

@@ -7,7 +7,6 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Set
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import lru_cache, wraps
-from itertools import pairwise
 from typing import Any, NamedTuple, TypeVar
 
 from socialsim.taxonomy import EMOJIS
@@ -60,15 +59,31 @@ def sentences(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in _SENTENCE_END.split(split_emoji(text).text) if part.strip())
 
 
-@_remembered
-def pairs(text: str) -> frozenset[tuple[str, str]]:
-    """The distinct neighbours in a text: no longer run of words recurs without them, and they are quickly made."""
-    return frozenset(pairwise(words(text)))
-
-
 def ngrams(tokens: tuple[str, ...], n: int) -> set[tuple[str, ...]]:
     """The distinct n-grams of some tokens."""
     return set(zip(*(tokens[i:] for i in range(n)), strict=False))
+
+
+def spoken(*texts: str) -> str:
+    """The words of some texts as one, each between blanks; hyphenated words and contractions in their parts."""
+    told = "|".join([f" {' '.join(words(text))} " for text in texts])
+    return told.replace("-", " ").replace("'", " ")
+
+
+def may_recur(text: str, said: str, length: int) -> bool:
+    """Whether a run of words of a text may be in what was `spoken`; where it may not, none is.
+
+    Args:
+        text: any text.
+        said: what was spoken.
+        length: words of a run, three at least.
+    """
+    parts, block = spoken(text).split(), min(length - 1, 4)
+    # Wherever a run stands, one of these blocks lies within it.
+    for at in range(0, len(parts) - block + 1, length - block + 1):
+        if f" {' '.join(parts[at : at + block])} " in said:
+            return True
+    return False
 
 
 @_remembered
@@ -155,23 +170,6 @@ def joined(of: Callable[[str], Iterable[_T]], texts: tuple[str, ...]) -> Set[_T]
         growing.append(one)
     one.add(of, texts)
     return one.found
-
-
-def may_share(text: str, earlier: tuple[str, ...], length: int) -> int:
-    """How many of a text's runs of ``length`` words consist of neighbours that are neighbours in earlier texts.
-
-    Where it is none, no run of earlier texts recurs. The more texts, the more runs.
-    """
-    known, own, tokens = joined(pairs, earlier), pairs(text), words(text)
-    shared = own & known
-    recurring = len(own) < len(tokens) - 1
-    if not shared or (len(shared) < length - 1 and not recurring):
-        return 0
-    possible = streak = 0
-    for pair in pairwise(tokens):
-        streak = streak + 1 if pair in known else 0
-        possible += streak >= length - 1
-    return possible
 
 
 def kept_of_dialogue() -> dict[Hashable, Any]:

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from itertools import pairwise
 
 from rapidfuzz import fuzz, process
 
@@ -24,7 +25,7 @@ from socialsim.taxonomy import (
     Stage,
     Strategy,
 )
-from socialsim.text import Guarded, count_words, joined, may_share, ngrams, pairs, plain, sentences, words
+from socialsim.text import Guarded, count_words, joined, may_recur, ngrams, plain, sentences, words
 
 MAX_WORDS = {Speaker.SEEKER: SEEKER_MAX_WORDS, Speaker.SUPPORTER: SUPPORTER_MAX_WORDS}
 
@@ -142,11 +143,11 @@ def _hard_findings(bare: str, tokens: tuple[str, ...], speaker: Speaker) -> Iter
 
 
 def _soft_findings(bare: str, speaker: Speaker, before: History) -> Iterable[Finding]:
-    if _repeats(bare, before.texts, before.lowered):
+    if _repeats(bare, before.texts, before.lowered, before):
         own, other = before.said_by(speaker), before.not_said_by(speaker)
-        if _repeats(bare, own, _lowered(own)):
+        if _repeats(bare, own, _lowered(own), before):
             yield Finding("repeated", f"the {speaker} said this before; say something new", hard=False)
-        if _repeats(bare, other, _lowered(other)):
+        if _repeats(bare, other, _lowered(other), before):
             yield Finding("echoed", "do not repeat the other speaker's words; answer them", hard=False)
     if _loops(bare):
         yield Finding("looping", "do not repeat the same words within one utterance", hard=False)
@@ -160,8 +161,10 @@ def _lowered(texts: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(text.lower() for text in texts)
 
 
-def _repeats(bare: str, earlier: tuple[str, ...], lowered: tuple[str, ...]) -> bool:
-    if may_share(bare, earlier, _LONG) and not _long_sentences(bare).isdisjoint(joined(_long_sentences, earlier)):
+def _repeats(bare: str, earlier: tuple[str, ...], lowered: tuple[str, ...], before: History) -> bool:
+    """Whether some of the texts before say the same, in a long sentence or as a whole."""
+    recurs = may_recur(bare, before.spoken, _LONG)
+    if recurs and not _long_sentences(bare).isdisjoint(joined(_long_sentences, earlier)):
         return True
     if len(words(bare)) < 4:
         return False
@@ -176,7 +179,7 @@ def _long_sentences(text: str) -> frozenset[tuple[str, ...]]:
 
 def _loops(bare: str) -> bool:
     tokens = words(bare)
-    return len(pairs(bare)) < len(tokens) - 1 and len(ngrams(tokens, 4)) < len(tokens) - 3
+    return len(set(pairwise(tokens))) < len(tokens) - 1 and len(ngrams(tokens, 4)) < len(tokens) - 3
 
 
 class CopyRuns(frozenset[tuple[str, ...]]):

@@ -8,12 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from metrics import check_reasoning, check_seeker, mentions
-from metrics.check_words import repeats_more, shared_run_share
+from metrics.check_words import shared_run_share
 from socialsim import text as texts_module
 from socialsim.history import history_of
 from socialsim.render import transcript
 from socialsim.schema import Reasoning, Speaker, Turn
-from socialsim.text import ngrams, one_dialogue, plain, words
+from socialsim.text import may_recur, ngrams, one_dialogue, plain, spoken, words
 from socialsim.validation import check_utterance, copy_runs
 
 CHARACTERS = st.text(alphabet="abiIÀéLs .,;'’-–!?123\n", max_size=60)
@@ -56,14 +56,29 @@ def test_an_own_voice_is_heard_in_an_i_alone(text: str) -> None:
     assert bool(check_reasoning._OWN_VOICE.search(text)) == bool(plainly.search(text))
 
 
-@given(FEW_WORDS, st.lists(FEW_WORDS, max_size=4), st.sampled_from([4, 5]), st.sampled_from([0.2, 0.5]))
-def test_runs_that_texts_share(text: str, earlier: list[str], length: int, share: float) -> None:
+@given(FEW_WORDS | CHARACTERS, st.lists(FEW_WORDS | CHARACTERS, max_size=4), st.sampled_from([3, 4, 5, 6]))
+def test_runs_that_texts_share_are_not_overlooked(text: str, earlier: list[str], length: int) -> None:
     runs = ngrams(words(text), length)
-    before = {run for one in earlier for run in ngrams(words(one), length)}
-    plainly = len(runs & before) / len(runs) if runs else 0.0
+    shared = runs & {run for one in earlier for run in ngrams(words(one), length)}
+    assert may_recur(text, spoken(*earlier), length) or not shared
     with one_dialogue():
-        assert shared_run_share(text, earlier, length) == plainly
-        assert repeats_more(text, earlier, share, length) == (plainly > share)
+        assert shared_run_share(text, earlier, length) == (len(shared) / len(runs) if runs else 0.0)
+
+
+@given(CHARACTERS, st.lists(CHARACTERS, max_size=3))
+def test_a_name_or_figure_is_invented_where_no_text_has_its_words(text: str, told: list[str]) -> None:
+    parts = {part for one in told for word in words(one) for part in word.replace("'", "-").split("-")}
+
+    def known(figure: str) -> bool:
+        return figure in parts or parts.issuperset(re.split("[.,:]", figure))
+
+    names = check_seeker._NAME.findall(text)
+    plainly = [name for name in names if (forms := check_seeker._forms_of(name)) and parts.isdisjoint(forms)]
+    found = check_seeker.invented_in(text, *map(spoken, told))
+    assert [one for one in found if not one[0].isdigit()] == list(dict.fromkeys(plainly))
+    spelt = {figure for figure in check_seeker._FIGURE.findall(text) if check_seeker._spelt(figure)}
+    assert not [one for one in found if one[0].isdigit() and known(one)]
+    assert {one for one in check_seeker._FIGURE.findall(text) if not known(one)} - spelt <= set(found)
 
 
 @given(FEW_WORDS, st.lists(FEW_WORDS, max_size=3), st.integers(0, 12), st.integers(8, 12))
@@ -93,6 +108,7 @@ def test_a_history_is_what_its_turns_are_in_whatever_order_they_are_asked_for(
             assert history.turns == tuple(before)
             assert history.transcript == transcript(before)
             assert history.texts == tuple(plain(turn.text) for turn in before)
+            assert history.spoken == "".join(f"|{spoken(text)}" for text in history.texts)
             assert history.lowered == tuple(text.lower() for text in history.texts)
             thought = [turn.reasoning.situation for turn in before if turn.reasoning]
             assert history.thoughts["situation"] == tuple(said.lower() for said in thought if said)
