@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
 
-from metrics.check_words import content, content_of, definite
+from metrics.check_words import VAGUE_STEMS, content, content_once
 from metrics.verdicts import CheckVerdict, Rule
 from socialsim.history import History, history_of
 from socialsim.identity import Same
@@ -56,7 +56,7 @@ class Moment:
 
     def may_repeat(self, text: str) -> bool:
         """Whether a run of five words of a text may have been said; seldom, and quickly told."""
-        return may_recur(text, self.before.spoken, 5)
+        return may_recur(spoken(text), self.before.spoken, 5)
 
     @property
     def number(self) -> int:
@@ -144,7 +144,8 @@ def persona_spoken(persona: Persona) -> str:
 def _life(whose: Same[Persona]) -> tuple[frozenset[str], frozenset[str], str]:
     (persona,) = whose.items
     texts, age = tuple(persona_texts(persona)), str(persona.age)
-    return content_of(texts) | {age}, frozenset().union(*map(definite, texts)), spoken(*texts, age)
+    told = frozenset().union(*map(content_once, texts))
+    return told | {age}, told - VAGUE_STEMS, spoken(*texts, age)
 
 
 def blend(scores: list[float]) -> float:

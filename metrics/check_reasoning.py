@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import combinations
-from typing import Final
+from typing import Final, NamedTuple
 
 from rapidfuzz import fuzz, process
 
 from metrics.check_moment import Marks, Moment, blend
 from metrics.check_seeker import invented_in
-from metrics.check_words import content, content_of, copied_share, shared_run_share, word_set
+from metrics.check_words import content, content_of, content_once, copied_share, shared_run_share, word_set
 from metrics.verdicts import CheckVerdict, Rule
 from socialsim.schema import Node, Reasoning, Speaker, Turn
 from socialsim.taxonomy import Stage, Strategy
@@ -71,18 +71,19 @@ def check_reasoning(text: str, turn: Turn, moment: Moment) -> CheckVerdict | Non
     if not nodes or raw_only:
         return None
     texts = {node: node_text(turn.reasoning, node) for node in nodes}
-    near = _near({node: content(node_words) for node, node_words in texts.items()})
+    meant = {node: content_once(node_words) for node, node_words in texts.items()}
+    near, replied = _near(meant), content(text)
     marks, scores = Marks(Rule.REASONING, moment.number), []
     for node in nodes:
         one = Marks(Rule.REASONING)
-        _mark_node(one, node, texts[node], text, moment, near[node])
+        _mark_node(one, _Thought(node, texts[node], near[node], _alike(meant[node], replied)), moment)
         if node is Node.STRATEGY:
             _mark_strategy(one, turn, moment)
         score, feedback = one.score(), one.feedback()
         scores.append(score)
         if feedback:
             marks.note(score, f"{node}: {feedback}")
-    _mark_ground(marks, texts, moment)
+    _mark_ground(marks, [meant[node] for node in _THINKING if texts.get(node)], moment)
     return marks.verdict(blend(scores))
 
 
@@ -95,7 +96,17 @@ def _near(meant: Mapping[Node, frozenset[str]]) -> dict[Node, dict[Node, float]]
     return near
 
 
-def _mark_node(one: Marks, node: Node, text: str, reply: str, moment: Moment, near: Mapping[Node, float]) -> None:
+class _Thought(NamedTuple):
+    """A node and its words; the nodes near it, and how much of its content the reply has, 0 to 1."""
+
+    node: Node
+    text: str
+    near: Mapping[Node, float]
+    replied: float
+
+
+def _mark_node(one: Marks, thought: _Thought, moment: Moment) -> None:
+    text = thought.text
     if not words(text):
         one.mark(0.0, "is missing; reason about this seeker in one sentence")
         return
@@ -105,19 +116,20 @@ def _mark_node(one: Marks, node: Node, text: str, reply: str, moment: Moment, ne
         copied = copied_share(text, moment.copied_from, 8)
         close = max(0.0, copied_share(text, moment.copied_from, 5) - 0.25)
         one.mark(1 - max(copied, close), "reason about this seeker, not the example's")
-    for other, alike in near.items():
+    for other, alike in thought.near.items():
         one.mark(1 - alike, f"says the same as the {other}; each node has its own question")
-    _mark_sameness(one, node, text, reply, moment)
-    if node is not Node.STRATEGY:
+    _mark_sameness(one, thought, moment)
+    if thought.node is not Node.STRATEGY:
         _mark_subject(one, text, moment)
 
 
-def _mark_sameness(one: Marks, node: Node, text: str, reply: str, moment: Moment) -> None:
-    if (alike := _alike(content(text), content(reply))) > 0.6:
-        one.mark(1 - alike, "repeats the reply; reason before you reply")
+def _mark_sameness(one: Marks, thought: _Thought, moment: Moment) -> None:
+    text = thought.text
+    if thought.replied > 0.6:
+        one.mark(1 - thought.replied, "repeats the reply; reason before you reply")
     if moment.may_repeat(text) and shared_run_share(text, moment.said_by(Speaker.SEEKER)) > 0.5:
         one.mark(0.5, "only repeats the seeker's words; say what follows from them")
-    earlier = moment.before.thoughts[_FIELDS[node]]
+    earlier = moment.before.thoughts[_FIELDS[thought.node]]
     if process.extractOne(text.lower(), earlier, scorer=fuzz.ratio, score_cutoff=_THOUGHT_BEFORE):
         one.mark(0.2, "was thought before; the talk has moved on")
 
@@ -134,12 +146,11 @@ def _mark_subject(one: Marks, text: str, moment: Moment) -> None:
         one.mark(0.5, f"speaks of {strange[0]}, which nobody has mentioned")
 
 
-def _mark_ground(marks: Marks, texts: Mapping[Node, str], moment: Moment) -> None:
-    thinking = [texts[node] for node in _THINKING if texts.get(node)]
+def _mark_ground(marks: Marks, thinking: Sequence[frozenset[str]], moment: Moment) -> None:
     if not thinking or len(moment.history) < 2:
         return
     recent = content_of(moment.texts[-_RECENT:])
-    shared = len(content_of(thinking) & recent)
+    shared = len(frozenset().union(*thinking) & recent)
     if shared in _GROUND:
         marks.mark(_GROUND[shared], "name what the seeker told (words of the last turns), not a seeker in general")
 

@@ -169,10 +169,14 @@ def detail_of_seeker(text: str, moment: Moment, soft: Sequence[Finding]) -> Chec
     if moment.persona and len(moment.history) > 2 and strange:
         marks.mark(0.7, f"{shown(named, text)} belong neither to the talk nor to the persona: answer the supporter")
     last = moment.said_by(Speaker.SUPPORTER)[-1:]
-    parts = sentences(text)
-    if last and "?" in last[0] and len(parts) > 1 and all(part.endswith("?") for part in parts):
+    if last and "?" in last[0] and _only_asks(text):
         marks.mark(0.8, "answer the supporter's question instead of asking back")
     return marks.verdict()
+
+
+def _only_asks(text: str) -> bool:
+    parts = sentences(text) if "?" in text else ()
+    return len(parts) > 1 and all(part.endswith("?") for part in parts)
 
 
 def mark_wording(marks: Marks, text: str, moment: Moment, speaker: Speaker, soft: Sequence[Finding]) -> None:

@@ -9,7 +9,7 @@ from typing import Final
 
 from metrics.check_moment import Marks, Moment
 from metrics.check_seeker import invented_in, mark_wording
-from metrics.check_words import content, content_of, definite, likeness, shown
+from metrics.check_words import content, content_of, content_once, definite, likeness, shown
 from metrics.consistency import leaks_in
 from metrics.facts import persona_facts
 from metrics.strategy_cues import carries_out
@@ -116,14 +116,14 @@ def _mark_place(marks: Marks, text: str, moment: Moment) -> None:
 def _mark_coherence(marks: Marks, text: str, turn: Turn, moment: Moment) -> None:
     seeker = moment.said_by(Speaker.SEEKER)
     last = seeker[-1] if seeker else ""
-    if len(content(text)) >= 4 and likeness(text, last) >= 0.85 and len(content(last)) >= 4:
+    meant = content(text)
+    if len(meant) >= 4 and likeness(text, last) >= 0.85 and len(content(last)) >= 4:
         marks.mark(0.5, "this only says the seeker's words again; add a question, a view or a step")
-    own = _reasoned(turn)
-    if not content(text) & content_of(seeker[-2:]):
+    if meant.isdisjoint(content_of(seeker[-2:])):
         named = shown(definite(last), last)
         change = f"take up what the seeker just said ({named})" if named else "take up what the seeker just said"
-        related = bool(content(text) & moment.vocabulary) or bool(content(text) & own)
-        asks_on = len(content(text)) <= 4 and bool(_FOLLOWS_UP.search(text))
+        related = not meant.isdisjoint(moment.vocabulary | _reasoned(turn))
+        asks_on = len(meant) <= 4 and bool(_FOLLOWS_UP.search(text))
         marks.mark(0.9 if related else 0.8 if asks_on else 0.65, change)
     if any(choice.strategy is Strategy.INFORMATION for choice in turn.strategies):
         return  # a fact may bring names and figures of its own
@@ -140,4 +140,4 @@ def _reasons(turn: Turn) -> tuple[str, ...]:
 
 
 def _reasoned(turn: Turn) -> frozenset[str]:
-    return content_of(_reasons(turn))
+    return frozenset().union(*map(content_once, _reasons(turn)))

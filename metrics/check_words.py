@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 
-from socialsim.text import joined, ngrams, words
+from socialsim.text import joined, kept_with_dialogue, ngrams, words
 
 
 def word_set(text: str) -> frozenset[str]:
@@ -63,13 +63,18 @@ def _stem(word: str) -> str:
     return word[:-1] if len(word) > 3 and word[-1] == "e" else word
 
 
-_VAGUE_STEMS = frozenset(map(_stem, VAGUE))
+VAGUE_STEMS = frozenset(map(_stem, VAGUE))
 
 
-@lru_cache(maxsize=4096)
-def content(text: str) -> frozenset[str]:
-    """The stems of the words that carry meaning, numbers included."""
+def content_once(text: str) -> frozenset[str]:
+    """The `content` of a text that is looked at once: a thought, a persona's."""
     return frozenset().union(*map(_meanings, set(words(text)) - _GRAMMAR))
+
+
+@kept_with_dialogue
+def content(text: str) -> frozenset[str]:
+    """The stems of the words that carry meaning, numbers included; checks ask as long as a dialogue goes on."""
+    return content_once(text)
 
 
 @lru_cache(maxsize=16384)
@@ -79,10 +84,9 @@ def _meanings(token: str) -> tuple[str, ...]:
     return tuple(_stem(word) for word in bare if word not in _GRAMMAR and (len(word) > 2 or word.isdigit()))
 
 
-@lru_cache(maxsize=2048)
 def definite(text: str) -> frozenset[str]:
     """The stems that name a person, a place, a time, a number, an act or a thing rather than a mood."""
-    return content(text) - _VAGUE_STEMS
+    return content(text) - VAGUE_STEMS
 
 
 def content_of(texts: Iterable[str]) -> frozenset[str]:

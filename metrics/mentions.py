@@ -166,7 +166,7 @@ def _token(text: str) -> re.Pattern[str]:
     return _ASCII_TOKEN if text.isascii() else _TOKEN
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=4096)
 def read(text: str) -> Reading:
     """Read a text once; later calls with the same text are free."""
     return Reading(text)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Final
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any, Final
 
 from socialsim.render import NOTHING_SAID, transcript_line
 from socialsim.schema import Reasoning, Speaker, Turn
@@ -18,7 +18,7 @@ def _lowered(said: str | None) -> tuple[str, ...]:
 
 
 class History:
-    """The turns before one; equal to itself alone, so that it can be the key of a cache.
+    """The turns before one.
 
     Attributes:
         turns: all of them.
@@ -27,9 +27,10 @@ class History:
         spoken: their words (see `socialsim.text.spoken`).
         thoughts: by the name of a field of `Reasoning`, what was thought there, in order and in lower case.
         transcript: the visible conversation (see `socialsim.render.transcript`).
+        found: what was found out about the turn after it, for those who are asked twice.
     """
 
-    __slots__ = ("_said", "lowered", "spoken", "texts", "thoughts", "transcript", "turns")
+    __slots__ = ("_said", "found", "lowered", "spoken", "texts", "thoughts", "transcript", "turns")
 
     def __init__(self) -> None:
         self.turns: tuple[Turn, ...] = ()
@@ -38,6 +39,7 @@ class History:
         self.spoken = ""
         self.thoughts: Mapping[str, tuple[str, ...]] = _NOTHING_THOUGHT
         self.transcript = NOTHING_SAID
+        self.found: dict[Hashable, Any] = {}
         self._said: dict[Speaker, tuple[str, ...]] = dict.fromkeys(Speaker, ())
 
     def said_by(self, speaker: Speaker) -> tuple[str, ...]:

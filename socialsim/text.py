@@ -70,15 +70,15 @@ def spoken(*texts: str) -> str:
     return told.replace("-", " ").replace("'", " ")
 
 
-def may_recur(text: str, said: str, length: int) -> bool:
-    """Whether a run of words of a text may be in what was `spoken`; where it may not, none is.
+def may_recur(line: str, said: str, length: int) -> bool:
+    """Whether a run of words may be in what was said; where it may not, none is.
 
     Args:
-        text: any text.
-        said: what was spoken.
+        line: a text as `spoken`.
+        said: others as `spoken`.
         length: words of a run, three at least.
     """
-    parts, block = spoken(text).split(), min(length - 1, 4)
+    parts, block = line.split(), min(length - 1, 4)
     # Wherever a run stands, one of these blocks lies within it.
     for at in range(0, len(parts) - block + 1, length - block + 1):
         if f" {' '.join(parts[at : at + block])} " in said:

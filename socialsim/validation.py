@@ -25,7 +25,7 @@ from socialsim.taxonomy import (
     Stage,
     Strategy,
 )
-from socialsim.text import Guarded, count_words, joined, may_recur, ngrams, plain, sentences, words
+from socialsim.text import Guarded, count_words, joined, may_recur, ngrams, plain, sentences, spoken, words
 
 MAX_WORDS = {Speaker.SEEKER: SEEKER_MAX_WORDS, Speaker.SUPPORTER: SUPPORTER_MAX_WORDS}
 
@@ -116,14 +116,21 @@ def check_utterance(
         The findings, hard ones first.
     """
     bare = plain(text)
-    found = list(_findings(bare, speaker, history_of(history)))
+    found = list(_known_findings(bare, speaker, history_of(history)))
     grave = any(finding.hard for finding in found)
     if demonstration_runs and not grave and demonstration_runs.shared(words(bare)):
         found.append(Finding("copied", "use your own words, not those of the example", hard=False))
     return found
 
 
-@lru_cache(maxsize=128)  # asked while a dialogue is written, and again by the rule on wording
+def _known_findings(bare: str, speaker: Speaker, before: History) -> tuple[Finding, ...]:
+    """Asked while a dialogue is written, and again by the rule on wording."""
+    found: tuple[Finding, ...] | None = before.found.get((bare, speaker))
+    if found is None:
+        found = before.found[bare, speaker] = _findings(bare, speaker, before)
+    return found
+
+
 def _findings(bare: str, speaker: Speaker, before: History) -> tuple[Finding, ...]:
     if grave := tuple(_hard_findings(bare, words(bare), speaker)):
         return grave
@@ -163,7 +170,7 @@ def _lowered(texts: tuple[str, ...]) -> tuple[str, ...]:
 
 def _repeats(bare: str, earlier: tuple[str, ...], lowered: tuple[str, ...], before: History) -> bool:
     """Whether some of the texts before say the same, in a long sentence or as a whole."""
-    recurs = may_recur(bare, before.spoken, _LONG)
+    recurs = may_recur(spoken(bare), before.spoken, _LONG)
     if recurs and not _long_sentences(bare).isdisjoint(joined(_long_sentences, earlier)):
         return True
     if len(words(bare)) < 4:

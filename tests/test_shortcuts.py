@@ -60,7 +60,7 @@ def test_an_own_voice_is_heard_in_an_i_alone(text: str) -> None:
 def test_runs_that_texts_share_are_not_overlooked(text: str, earlier: list[str], length: int) -> None:
     runs = ngrams(words(text), length)
     shared = runs & {run for one in earlier for run in ngrams(words(one), length)}
-    assert may_recur(text, spoken(*earlier), length) or not shared
+    assert may_recur(spoken(text), spoken(*earlier), length) or not shared
     with one_dialogue():
         assert shared_run_share(text, earlier, length) == (len(shared) / len(runs) if runs else 0.0)
 
