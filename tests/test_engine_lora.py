@@ -119,7 +119,11 @@ class TestFiles:
         path = tmp_path_factory.getbasetemp() / "broken.gguf"
         path.write_bytes(ADAPTER[:cut] + noise)
         header = read_header(path)
-        assert header == GGUFHeader("adapter", "llama") if cut == len(ADAPTER) else header.kind
+        if cut == len(ADAPTER):
+            assert header == GGUFHeader("adapter", "llama")
+        elif not noise:  # what is cut is not known; noise can be anything
+            assert header.kind in ("adapter", "model")
+            assert header.architecture in ("llama", "")
 
 
 @pytest.fixture

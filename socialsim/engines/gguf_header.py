@@ -72,7 +72,10 @@ def _text(stream: BinaryIO) -> str:
     length = _unpack(stream, "<Q")[0]
     if length > _LONGEST:
         raise ValueError("no text is that long")
-    return stream.read(length).decode("utf-8", "replace")
+    text = stream.read(length)
+    if len(text) < length:
+        raise ValueError("cut within a text")
+    return text.decode("utf-8", "replace")
 
 
 def _unpack(stream: BinaryIO, layout: str) -> tuple[int, ...]:
