@@ -13,11 +13,10 @@ from metrics.check_moment import Marks, Moment, blend
 from metrics.check_seeker import invented_in
 from metrics.check_words import content, content_of, content_once, copied_share, shared_run_share, word_set
 from metrics.verdicts import CheckVerdict, Rule
-from socialsim.schema import Node, Reasoning, Speaker, Turn
+from socialsim.schema import PROSE, Node, Reasoning, Speaker, Turn
 from socialsim.taxonomy import Stage, Strategy
 from socialsim.text import words
 
-_FIELDS: Final = {node: "purpose" if node is Node.STRATEGY else node.value for node in Node}
 _THINKING: Final = (Node.SITUATION, Node.THOUGHT, Node.ACTION)
 _GROUND: Final = {0: 0.55, 1: 0.85}  # factor by the content words the three nodes share with the talk
 _RECENT: Final = 6  # turns
@@ -48,7 +47,7 @@ def node_text(reasoning: Reasoning | None, node: Node) -> str:
     """The words of a node, empty where it is missing; a strategy's are its purpose."""
     if reasoning is None:
         return ""
-    return getattr(reasoning, _FIELDS[node]) or ""
+    return getattr(reasoning, PROSE[node]) or ""
 
 
 def check_reasoning(text: str, turn: Turn, moment: Moment) -> CheckVerdict | None:
@@ -129,7 +128,7 @@ def _mark_sameness(one: Marks, thought: _Thought, moment: Moment) -> None:
         one.mark(1 - thought.replied, "repeats the reply; reason before you reply")
     if moment.may_repeat(text) and shared_run_share(text, moment.said_by(Speaker.SEEKER)) > 0.5:
         one.mark(0.5, "only repeats the seeker's words; say what follows from them")
-    earlier = moment.before.thoughts[_FIELDS[thought.node]]
+    earlier = moment.before.thoughts[PROSE[thought.node]]
     if process.extractOne(text.lower(), earlier, scorer=fuzz.ratio, score_cutoff=_THOUGHT_BEFORE):
         one.mark(0.2, "was thought before; the talk has moved on")
 

@@ -11,10 +11,9 @@ from typing import Final
 from metrics.check_moment import Marks, blend, persona_definite
 from metrics.check_words import content, definite, shared_run_share
 from metrics.verdicts import CheckVerdict, Rule
-from socialsim.history import history_of
 from socialsim.schema import Dialogue, Persona, Speaker, Turn
 from socialsim.taxonomy import MAX_UTTERANCES, MIN_UTTERANCES, STRATEGY_STAGES, Stage, Strategy
-from socialsim.text import may_recur, plain
+from socialsim.text import may_recur, plain, spoken
 
 # Where the authored demonstrations lie on each scale, and where chance lies; see tests/real/test_checks_real.py.
 _TOLD_ENOUGH: Final = 0.4  # share of the persona's definite words that a dialogue tells
@@ -111,7 +110,7 @@ def _detail(dialogue: Dialogue, persona: Persona | None) -> CheckVerdict:
     marks, scores = Marks(Rule.DETAIL), []
     for speaker in Speaker:
         said = _said(dialogue, speaker)
-        for score, feedback in (_growth(said, speaker), _fresh(dialogue.turns, said, speaker)):
+        for score, feedback in (_growth(said, speaker), _fresh(said, speaker)):
             scores.append(score)
             if score < 1:
                 marks.note(score, feedback)
@@ -136,15 +135,12 @@ def _growth(said: list[str], speaker: Speaker) -> tuple[float, str]:
     return min(1.0, least / _NEW_WORDS), f"the {speaker} says little new in the {where} third"
 
 
-def _fresh(turns: tuple[Turn, ...], said: list[str], speaker: Speaker) -> tuple[float, str]:
+def _fresh(said: list[str], speaker: Speaker) -> tuple[float, str]:
     """Share of a speaker's wording that did not occur before in runs of four words."""
-    lines = history_of(turns).spoken.split("|")[1:]
-    own = [line for line, turn in zip(lines, turns, strict=True) if turn.speaker is speaker]
-    repeated = [
-        shared_run_share(said[i], said[:i], 4) if may_recur(line, "|".join(own[:i]), 4) else 0.0
-        for i, line in enumerate(own)
-        if i
-    ]
+    repeated, before = list[float](), spoken(*said[:1])
+    for i, text in enumerate(said[1:], start=1):
+        repeated.append(shared_run_share(text, said[:i], 4) if may_recur(spoken(text), before, 4) else 0.0)
+        before += f"|{spoken(text)}"
     share = sum(repeated) / len(repeated) if repeated else 0.0
     return 1 - min(1.0, 2 * max(0.0, share - 0.02)), f"the {speaker} repeats {share:.0%} of the wording"
 

@@ -21,7 +21,7 @@ from socialsim.lms import LMSpec
 from socialsim.report.checks import RuleTally, WorstTurn, worst_first
 from socialsim.resources import demonstrations
 from socialsim.runfolder import FILES, read_dialogue_records
-from socialsim.schema import Dialogue, Node, Persona, Record, Role
+from socialsim.schema import PROSE, Dialogue, Persona, Record, Role
 from socialsim.validation import copy_runs
 
 
@@ -218,5 +218,5 @@ def _runs(dialogue: Dialogue) -> frozenset[tuple[str, ...]]:
 def _runs_of(names: frozenset[str]) -> frozenset[tuple[str, ...]]:
     turns = [turn for demo in demonstrations() if demo.dialogue.id in names for turn in demo.dialogue.turns]
     thought = [turn.reasoning for turn in turns if turn.reasoning]
-    nodes = [getattr(item, "purpose" if node is Node.STRATEGY else node.value) for item in thought for node in Node]
+    nodes = [getattr(item, field) for item in thought for field in PROSE.values()]
     return copy_runs([*(turn.text for turn in turns), *filter(None, nodes)])

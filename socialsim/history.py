@@ -6,11 +6,10 @@ from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, Final
 
 from socialsim.render import NOTHING_SAID, transcript_line
-from socialsim.schema import Reasoning, Speaker, Turn
+from socialsim.schema import PROSE, Reasoning, Speaker, Turn
 from socialsim.text import kept_of_dialogue, plain, spoken
 
-THOUGHTS: Final = ("situation", "thought", "action", "purpose")  # the fields of a reasoning that are prose
-_NOTHING_THOUGHT: Final[Mapping[str, tuple[str, ...]]] = dict.fromkeys(THOUGHTS, ())
+_NOTHING_THOUGHT: Final[Mapping[str, tuple[str, ...]]] = dict.fromkeys(PROSE.values(), ())
 
 
 def _lowered(said: str | None) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ refused at its first odd line rather than half read.
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
@@ -59,6 +59,10 @@ class Node(StrEnum):
     THOUGHT = "thought"
     ACTION = "action"
     STRATEGY = "strategy"
+
+
+# The field of a `Reasoning` that holds a node's prose.
+PROSE: Final = {node: "purpose" if node is Node.STRATEGY else node.value for node in Node}
 
 
 class Original(Record):

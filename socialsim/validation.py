@@ -16,7 +16,7 @@ from itertools import pairwise
 from rapidfuzz import fuzz, process
 
 from socialsim.history import History, history_of
-from socialsim.schema import Dialogue, Node, Speaker, Turn
+from socialsim.schema import PROSE, Dialogue, Node, Speaker, Turn
 from socialsim.taxonomy import (
     MAX_UTTERANCES,
     MIN_UTTERANCES,
@@ -82,7 +82,6 @@ _GENERIC_ADVICE = Guarded(
     *("meditat", "mindful", "journal", "diary", "breath", " down", "self", "positive"),
     *("therap", "counsel", "professional", "psycholog", "psychiatr"),
 )
-_PROSE = {node: "purpose" if node is Node.STRATEGY else node.value for node in Node}  # where a node's words are
 _COPIED_RUN = 8  # words in a row shared with a demonstration that make a copy
 _PART = 4  # words of such a run that are looked for first
 _LONG = 6  # words of a sentence
@@ -216,7 +215,7 @@ def check_reasoning(turn: Turn, nodes: Sequence[Node], demonstration_runs: CopyR
     reasoning = turn.reasoning
     found = []
     for node in nodes:
-        value = getattr(reasoning, _PROSE[node], None)
+        value = getattr(reasoning, PROSE[node], None)
         unchosen = node is Node.STRATEGY and not turn.strategies
         if unchosen or not value or not words(value) or _PLACEHOLDER.search(value):
             found.append(Finding("reasoning", f"the {node} node is missing or a placeholder", hard=True))

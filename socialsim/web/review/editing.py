@@ -9,7 +9,7 @@ from pydantic import Field, StringConstraints, ValidationError
 
 from socialsim.errors import SocialSimError
 from socialsim.formats.rows import clean
-from socialsim.schema import Dialogue, Flag, Node, Persona, Reasoning, Record, StagedStrategy, Turn
+from socialsim.schema import PROSE, Dialogue, Flag, Node, Persona, Reasoning, Record, StagedStrategy, Turn
 from socialsim.validation import Finding, check_dialogue, check_reasoning, check_utterance
 
 MAX_TEXT: Final = 6_000  # characters of one field
@@ -107,7 +107,7 @@ def strategies_text(strategies: Sequence[StagedStrategy]) -> str:
 
 def _nodes(turn: Turn) -> tuple[Node, ...]:
     reasoning = turn.reasoning
-    texts = {node: getattr(reasoning, "purpose" if node is Node.STRATEGY else node.value) for node in Node}
+    texts = {node: getattr(reasoning, PROSE[node]) for node in Node}
     return tuple(node for node, text in texts.items() if text)
 
 
