@@ -109,9 +109,8 @@ class State:
 
     @property
     def at_once(self) -> int | None:
-        """Requests that may be under way at an endpoint that refused some; None where none did."""
-        lowered = [int(endpoint.limit) for endpoint in self.endpoints if endpoint.limit < endpoint.ceiling]
-        return min(lowered, default=None)
+        """Requests that may be under way at an endpoint that refused some while others wait; None where none do."""
+        return min((most for endpoint in self.endpoints if (most := endpoint.at_once) is not None), default=None)
 
     @property
     def seconds(self) -> float:

@@ -52,6 +52,67 @@ class Endpoint:
         return "answer"
 
 
+@dataclass
+class Crowded:
+    """One that refuses some at random, and all beyond what it works on at once.
+
+    Attributes:
+        latency: seconds an answer takes, a fifth more or less; a refusal comes after 5 ms.
+        dropped: share refused whatever their number, by the time.
+        room: requests worked on at once, by the time.
+        retry_after: seconds named with a refusal.
+    """
+
+    clock: VirtualTime
+    latency: float
+    dropped: Callable[[float], float] = lambda _: 0.0
+    room: Callable[[float], float] = lambda _: float("inf")
+    retry_after: float | None = None
+    open: int = 0
+    answered: list[float] = field(default_factory=list)
+    refused: list[float] = field(default_factory=list)
+    random: random.Random = field(default_factory=lambda: random.Random(1))
+
+    async def __call__(self) -> str:
+        now = self.clock()
+        if self.random.random() < self.dropped(now) or self.open >= self.room(now):
+            self.refused.append(now)
+            await asyncio.sleep(0.005)
+            raise refusal(self.retry_after)
+        self.open += 1
+        try:
+            await asyncio.sleep(self.latency * self.random.uniform(0.8, 1.2))
+        finally:
+            self.open -= 1
+        self.answered.append(now)
+        return "answer"
+
+    def kept_busy(self, patience: Patience, count: int, seconds: float) -> None:
+        """``count`` who ask again and again, for some time."""
+
+        async def asks() -> None:
+            while True:
+                await patience.ask(self)
+
+        async def work() -> None:
+            tasks = [asyncio.create_task(asks()) for _ in range(count)]
+            await asyncio.sleep(seconds)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+        self.clock.run(work())
+
+    def speed(self, since: float = 0.0) -> float:
+        """Answers a second."""
+        return sum(at >= since for at in self.answered) / (self.clock() - since)
+
+    def share_refused(self, since: float = 0.0) -> float:
+        """Of all requests."""
+        refused, answered = (sum(at >= since for at in times) for times in (self.refused, self.answered))
+        return refused / (refused + answered)
+
+
 def patient(clock: VirtualTime, **options: Any) -> Patience:
     return Patience(clock=clock, _random=random.Random(1), **options)
 

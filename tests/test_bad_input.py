@@ -159,6 +159,11 @@ def test_a_read_only_disk(tmp_path: Path) -> None:
     [
         (["run", "--lm", "gpt9"], "persona LM (from --lm): unknown LM spec 'gpt9'"),
         (["run", "--seeker-lm", "embedded?heat=1"], "seeker LM (from --seeker-lm): LM spec 'embedded?heat=1'"),
+        (
+            ["run", "--lm", "http://h:1/v1?timeout=5#m"],
+            "persona LM (from --lm): LM spec 'http://h:1/v1?timeout=5#m': "
+            "settings come last; write 'http://h:1/v1#m?timeout=5'",
+        ),
         (["run", "--nodes", "mood"], "--nodes: unknown mood; use situation,thought,action,strategy or none"),
         (["run", "--nodes", ","], "--nodes is empty"),
         (["run", "--mode", "three"], "--mode three: use turn or onepass"),

@@ -192,7 +192,7 @@ class TestLimit:
         patience, endpoint = patient(clock), Endpoint(clock, iter([refusal(retry_after) for _ in range(10)]))
         patience._usual = endpoint.latency
         clock.run(together(patience, endpoint, 10, until=1.5))
-        patience.limit, patience._lowered = 10.0, clock()
+        patience._limit.now, patience._limit._fell_at = 10.0, clock()
         patience._answered(clock())
         assert patience.limit - 10 == pytest.approx(0.1 / slower)
         clock.sleep(121.0)  # and after a while without a refusal the limit climbs as usual

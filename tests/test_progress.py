@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import re
 
@@ -12,6 +13,8 @@ from socialsim.engines.patience import Patience
 from socialsim.meter import Meter, State
 from socialsim.prices import Price
 from socialsim.progress import details, shown
+from tests.patient import Endpoint, patient, refusal, together
+from tests.virtual_time import VirtualTime
 
 
 def state(done: int = 0, total: int = 0, failed: int = 0) -> State:
@@ -72,6 +75,17 @@ def test_a_cost_that_is_not_known_is_not_shown_as_zero() -> None:
 
 
 def test_what_an_endpoint_refuses_is_told() -> None:
-    calm, busy = Patience(), Patience(retried=12, limit=23.8)
-    assert details(State(Meter({}), endpoints=(calm,))).endswith(" · $0.00")
-    assert details(State(Meter({}), endpoints=(calm, busy))).endswith(" · $0.00 · 12 retried · 23 at once")
+    clock, calm = VirtualTime(), Patience()
+    busy, endpoint = patient(clock), Endpoint(clock, iter([refusal() for _ in range(20)]))
+    told: list[str] = []
+
+    async def work() -> None:
+        asked = asyncio.create_task(together(busy, endpoint, 20))
+        for seconds in (0.5, 1.2, 60.0):  # all are under way; all wait but for those that may; all is done
+            await asyncio.sleep(seconds)
+            told.append(details(State(Meter({}), endpoints=(calm, busy))))
+        await asked
+
+    clock.run(work())
+    assert [line.partition(" · $0.00")[2] for line in told] == ["", " · 20 retried · 14 at once", " · 20 retried"]
+    assert busy.limit < busy.ceiling

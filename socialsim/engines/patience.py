@@ -1,8 +1,6 @@
-"""What an endpoint can take is learnt from what it says: retries with backoff, adaptive concurrency.
+"""What an endpoint can take is learnt from what it says: retries with backoff, adaptive concurrency (`Limit`).
 
-Additive increase, multiplicative decrease, as in TCP: a refusal for load lowers the number of requests that may
-be under way, at most once for those that were under way together; each answer raises it a little. A
-``Retry-After`` holds back new requests until then. A request waits for its own turn only: a slow one blocks nobody,
+A ``Retry-After`` holds back new requests until then. A request waits for its own turn only: a slow one blocks nobody,
 since one that takes far longer than usual no longer counts.
 """
 
@@ -17,13 +15,12 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Final, Self, TypeVar
 
+from socialsim.engines.limit import Limit
 from socialsim.lm_errors import UNANSWERED
 
 T = TypeVar("T")
 _LEAST_WAIT: Final = 0.5  # seconds before the second try, at most
 _MOST_WAIT: Final = 30.0
-_BACK_OFF: Final = 0.7  # of the requests under way, when the endpoint refuses for load
-_FORGETS: Final = 120.0  # seconds without a refusal after which the limit climbs at full speed
 _SLOW: Final = 4.0  # times as long as usual is slow
 _LEAST_SLOW: Final = 1.0  # seconds
 _USUAL: Final = 10.0  # seconds of an answer, before the first
@@ -39,7 +36,6 @@ class Patience:
             refuse or be gone, its turn not counted. One that never answered has a wrong address: it gets
             ``retries`` and no more.
         ceiling: requests under way at most.
-        limit: those that may be under way now.
         retried: how often a request was sent again.
         under_way: requests sent and not answered.
         clock: seconds, as of ``time.monotonic``.
@@ -48,16 +44,12 @@ class Patience:
     retries: int = 5
     patience: float = 180.0
     ceiling: float = 4096.0
-    limit: float = field(default=0.0)
     retried: int = 0
     under_way: int = 0
     clock: Callable[[], float] = field(default=time.monotonic, repr=False)
     _heard: bool = False
     _answered_at: float = -math.inf  # when anyone was answered last
     _not_before: float = -math.inf  # no request is sent earlier
-    _lowered: float = -math.inf  # when the limit fell last
-    _fell_from: float = 0.0
-    _care: float = 1.0  # how much slower than usual it climbs there
     _usual: float = _USUAL
     _slow: int = 0  # of those under way; others need not wait for them
     _waiting: deque[asyncio.Future[None]] = field(default_factory=deque, repr=False)
@@ -65,11 +57,21 @@ class Patience:
     _random: random.Random = field(default_factory=random.Random, repr=False)
 
     def __post_init__(self) -> None:
-        self.limit = self.limit or self.ceiling
+        self._limit = Limit(self.ceiling)
 
     def __deepcopy__(self, _: object) -> Self:
         """A copied LM asks the same endpoint."""
         return self
+
+    @property
+    def limit(self) -> float:
+        """Requests that may be under way now."""
+        return self._limit.now
+
+    @property
+    def at_once(self) -> int | None:
+        """The same where others wait because the endpoint refused some; None where nobody does."""
+        return int(self.limit) if self._waiting and self.limit < self.ceiling else None
 
     async def ask(self, attempt: Callable[[], Awaitable[T]]) -> T:
         """Send a request until it is answered.
@@ -138,7 +140,7 @@ class Patience:
             raise
 
     def _has_room(self) -> bool:
-        return self.under_way - self._slow < int(self.limit)
+        return self.under_way - self._slow < int(self._limit.now)
 
     def _admit(self) -> None:
         while self._waiting and self._has_room():
@@ -150,23 +152,20 @@ class Patience:
     def _answered(self, started: float) -> None:
         self._heard, self._answered_at = True, self.clock()
         self._usual += 0.1 * (self._answered_at - started - self._usual)
-        self.limit = min(self.limit + self._step() / self.limit, self.ceiling)
-
-    def _step(self) -> float:
-        """How fast the limit climbs: carefully where the endpoint refused last, if a refusal costs a long wait."""
-        if self.limit < self._fell_from - 1:
-            return 1.0
-        return min(1.0, 1 / self._care + (self._answered_at - self._lowered) / _FORGETS)
+        self._limit.answered(started, self._answered_at)
 
     def _refused(self, started: float, retry_after: float | None) -> None:
-        """The endpoint is overloaded: fewer requests, and none before it says so."""
+        """The endpoint has too much to do: none before it says so, and fewer requests where that helps."""
         self._heard, now = True, self.clock()
+        waits = None
         if retry_after is not None:
             self._not_before = max(self._not_before, now + min(retry_after, self.patience))
-        if started > self._lowered:  # sent after the last fall: news
-            self._fell_from, self._lowered = min(self.limit, self.under_way), now
-            self._care = 1 + 4 * (retry_after or 0.0) / max(self._usual, 0.001)
-            self.limit = max(1.0, _BACK_OFF * self._fell_from)
+            waits = retry_after / max(self._usual, 0.001)
+        self._limit.refused(started, now, self.under_way, waits)
+
+    def _unheard(self, started: float) -> None:
+        """Nobody was answered in all the time a request took."""
+        self._limit.fall(started, self.clock(), self.under_way)
 
 
 class _Place:
@@ -231,8 +230,10 @@ class _Trial:
         if not is_retryable_lm_error(error) or patience.retries == 0:
             raise error
         retry_after = _seconds(getattr(error, "retry_after", None))
-        if self._means_overload(error, started):
+        if self._is_refusal(error):
             patience._refused(started, retry_after)
+        elif self._meets_silence(error, started):
+            patience._unheard(started)
         self._check_patience(error, retry_after or 0.0)
         patience.retried += 1
         backoff = min(_LEAST_WAIT * 2 ** min(self._failures - 1, 10), _MOST_WAIT)
@@ -240,12 +241,19 @@ class _Trial:
         self._seconds, self._tried_before = self._seconds + wait, started
         return wait
 
-    def _means_overload(self, error: Exception, started: float) -> bool:
-        from dspy.utils.exceptions import LMRateLimitError, LMTimeoutError
+    @staticmethod
+    def _is_refusal(error: Exception) -> bool:
+        """Whether the endpoint says that it has too much to do."""
+        from dspy.utils.exceptions import LMRateLimitError
 
-        if isinstance(error, LMTimeoutError):  # nobody was answered in all that time
-            return self._patience._heard and self._patience._answered_at <= started
         return isinstance(error, LMRateLimitError) or getattr(error, "status", None) == 503
+
+    def _meets_silence(self, error: Exception, started: float) -> bool:
+        """Whether nobody was answered in all the time a request took."""
+        from dspy.utils.exceptions import LMTimeoutError
+
+        patience = self._patience
+        return isinstance(error, LMTimeoutError) and patience._heard and patience._answered_at <= started
 
     def _check_patience(self, error: Exception, retry_after: float) -> None:
         patience = self._patience
