@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import random
+import weakref
 from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
@@ -27,6 +29,10 @@ from tests.virtual_time import VirtualTime
 @pytest.fixture
 def clock() -> VirtualTime:
     return VirtualTime()
+
+
+class Prompt:
+    """What a request holds."""
 
 
 def waits(endpoint: Endpoint) -> list[float]:
@@ -107,6 +113,27 @@ class TestOneRequest:
             return raised.value
 
         assert clock.run(work()).provider_code == UNANSWERED
+
+    def test_nothing_of_a_failure_is_left_to_the_garbage_collector(self, clock: VirtualTime) -> None:
+        prompts: list[weakref.ref[Prompt]] = []
+
+        async def attempt() -> str:
+            if len(prompts) == 3:
+                return "answer"
+            prompt = Prompt()
+            prompts.append(weakref.ref(prompt))
+            try:
+                raise TimeoutError
+            except TimeoutError as cause:
+                error = refusal()  # as in DSPy: a frame of the traceback holds the error
+                raise error from cause
+
+        gc.disable()
+        try:
+            assert clock.run(patient(clock).ask(attempt)) == "answer"
+            assert [prompt() for prompt in prompts] == [None] * 3
+        finally:
+            gc.enable()
 
     def test_time_in_the_queue_is_not_counted(self, clock: VirtualTime) -> None:
         patience = heard(clock, ceiling=1.0, patience=40)

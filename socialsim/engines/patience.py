@@ -88,6 +88,7 @@ class Patience:
             except Exception as error:
                 trial = trial or _Trial(self)
                 wait = trial.wait_after(error, started)
+                _forget(error)
             else:
                 self._answered(started)
                 return made
@@ -166,6 +167,13 @@ class Patience:
     def _unheard(self, started: float) -> None:
         """Nobody was answered in all the time a request took."""
         self._limit.fall(started, self.clock(), self.under_way)
+
+
+def _forget(error: BaseException | None) -> None:
+    """An error that is over: what its frames hold, DSPy's the error itself, is not left to the garbage collector."""
+    while error is not None and error.__traceback__ is not None:
+        error.__traceback__ = None
+        error = error.__cause__ or error.__context__
 
 
 class _Place:
