@@ -17,6 +17,7 @@ from finetune.format import History, Message, Variant, messages, target
 from socialsim.errors import OutputError
 from socialsim.journal import write_atomically
 from socialsim.schema import Dialogue, Speaker
+from socialsim.streams import Counted
 
 INFO: Final = "dataset_info.json"
 YAML: Final = "socialsim_lora.yaml"
@@ -71,9 +72,9 @@ def write_dataset(folder: Path, sides: Mapping[str, Sequence[Dialogue]], variant
     write_atomically(folder / INFO, _json(dataset_info(sides), indent=2))
     counts: dict[str, int] = {}
     for name, dialogues in sides.items():
-        lines = [_json(sample) for dialogue in dialogues for sample in conversations(dialogue, variant)]
-        write_atomically(folder / f"{PREFIX}{name}.jsonl", "".join(lines))
-        counts[f"{PREFIX}{name}.jsonl"] = len(lines)
+        samples = Counted(sample for dialogue in dialogues for sample in conversations(dialogue, variant))
+        write_atomically(folder / f"{PREFIX}{name}.jsonl", map(_json, samples))
+        counts[f"{PREFIX}{name}.jsonl"] = samples.count
     write_atomically(folder / YAML, training_yaml(variant))
     write_atomically(folder / "README.md", readme(variant))
     return counts

@@ -142,7 +142,7 @@ def write_split(folder: Path, parts: Split, record: SplitRecord) -> None:
     write_atomically(folder / RECORD, record.model_dump_json(indent=2) + "\n")
     for name, dialogues in parts._asdict().items():
         lines = (dialogue.model_dump_json(exclude_defaults=True) + "\n" for dialogue in dialogues)
-        write_atomically(folder / f"{name}.jsonl", "".join(lines))
+        write_atomically(folder / f"{name}.jsonl", lines)
 
 
 def read_split(folder: Path) -> SplitRecord | None:

@@ -193,7 +193,7 @@ class _Session:
             file.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise OutputError(f"{file}: its folder cannot be made ({error.strerror}); name another --out") from error
-        write_atomically(file, "".join(self._lines[key] for key in self._order or self._lines if key in self._lines))
+        write_atomically(file, (self._lines[key] for key in self._order or self._lines if key in self._lines))
         self.found.file = file
 
 

@@ -12,7 +12,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Iterator, KeysView
+from collections.abc import Iterable, Iterator, KeysView
 from io import FileIO
 from pathlib import Path
 from typing import Final, Generic, Literal, Protocol, Self, TypeVar
@@ -155,7 +155,7 @@ class Journal(_Closing, Generic[R]):
 
     def _set_aside(self, tail: bytes) -> None:
         spare = self.path.with_name(self.path.name + ".torn")
-        _write_synced(spare, tail + b"\n", "ab")  # first: dying here leaves the bytes twice, not nowhere
+        _write_synced(spare, (tail, b"\n"), "ab")  # first: dying here leaves the bytes twice, not nowhere
         self._size -= len(tail)
         self._file.truncate(self._size)
         logging.getLogger(__name__).warning("%s: moved %d bytes of a torn line to %s", self.path, len(tail), spare)
@@ -248,8 +248,12 @@ def _lock(file: FileIO, until: float) -> None:
         time.sleep(0.05)
 
 
-def write_atomically(path: str | Path, text: str) -> None:
-    """Replace a small file as a whole: a reader, or a crash, sees the old text or the new one.
+def write_atomically(path: str | Path, text: str | Iterable[str]) -> None:
+    """Replace a file as a whole: a reader, or a crash, sees the old text or the new one.
+
+    Args:
+        path: the file.
+        text: its text; a large one in parts, which are written as they come.
 
     Raises:
         OutputError: it cannot be written; the old file is kept.
@@ -258,7 +262,7 @@ def write_atomically(path: str | Path, text: str) -> None:
     temp = target.with_name(f".{target.name}.{threading.get_native_id()}{_TEMPORARY}")
     with _writing(target):
         try:
-            _write_synced(temp, text.encode(), "wb")
+            _write_synced(temp, (part.encode() for part in ((text,) if isinstance(text, str) else text)), "wb")
             os.replace(temp, target)
         finally:
             temp.unlink(missing_ok=True)
@@ -290,9 +294,9 @@ def _open_to_append(path: Path) -> FileIO:
         return path.open("ab+", buffering=0)
 
 
-def _write_synced(path: Path, data: bytes, mode: Literal["ab", "wb"]) -> None:
+def _write_synced(path: Path, parts: Iterable[bytes], mode: Literal["ab", "wb"]) -> None:
     with path.open(mode) as file:
-        file.write(data)
+        file.writelines(parts)
         file.flush()
         os.fsync(file.fileno())
 

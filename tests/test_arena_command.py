@@ -12,7 +12,8 @@ import pytest
 from dspy.lm15 import Request
 
 from metrics.arena import ArenaLeaf
-from socialsim.formats.ssconv import write_profiles
+from socialsim.formats.ssconv import profiles_text
+from socialsim.journal import write_atomically
 from socialsim.loading import program_hash
 from socialsim.resources import demonstrations, read_splits
 from socialsim.schema import Dialogue, Persona, Speaker
@@ -156,7 +157,7 @@ def test_three_models_make_three_pairs_and_each_aspect_can_be_judged_more_than_o
 
 
 def test_ssconv_profiles_and_the_held_out_demonstrations_are_personas_too() -> None:
-    write_profiles(Path("profiles.json"), [persona(id="ssconv-7")])
+    write_atomically("profiles.json", profiles_text([persona(id="ssconv-7")]))
     with servers() as given:
         arena(given, "--personas", "profiles.json", "--out", "profiles")
         lms = ["--seeker-lm", given.seeker.spec, "--judge-lm", given.judge.spec, "--limit", "1", "--out", "own"]

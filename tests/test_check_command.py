@@ -17,7 +17,7 @@ from socialsim.checking import DialogueChecks
 from socialsim.cli import app
 from socialsim.cli.check import register
 from socialsim.formats import ssconv
-from socialsim.journal import Journal, read_records
+from socialsim.journal import Journal, read_records, write_atomically
 from socialsim.resources import demonstrations
 from socialsim.schema import Dialogue, Persona, Provenance, Speaker
 from tests.answering_server import AnsweringServer, answering_server
@@ -142,7 +142,7 @@ def test_worst_0_shows_no_turns(run: Path) -> None:
 
 def test_a_corpus_file_has_no_personas_and_its_reasoning_is_read(tmp_path: Path) -> None:
     file = tmp_path / "release.json"
-    ssconv.write_dialogues(file, [demo.dialogue for demo in DEMONSTRATIONS])
+    write_atomically(file, ssconv.dialogues_text(demo.dialogue for demo in DEMONSTRATIONS))
     ended = socialsim("check", file)
     assert ended.code == 0, ended.err
     assert row(ended.out, Rule.CONTROL)[:3] == ["-", "-", "-"]

@@ -13,8 +13,8 @@ from zlib import crc32
 import pytest
 from dspy.lm15 import Request
 
-from socialsim.formats.ssconv import read_personas, write_profiles
-from socialsim.journal import read_records
+from socialsim.formats.ssconv import profiles_text, read_personas
+from socialsim.journal import read_records, write_atomically
 from socialsim.lms import parse_spec
 from socialsim.meter import State
 from socialsim.run import Run
@@ -142,7 +142,7 @@ def test_dialogues_are_simulated_from_profiles_of_the_release(tmp_path: Path) ->
         make(server, tmp_path / "a", "--limit", 3, command="scenarios")
         make(server, tmp_path / "a", command="personas")
         profiles = tmp_path / "profiles.json"
-        write_profiles(profiles, read_records(tmp_path / "a" / "personas.jsonl", Persona))
+        write_atomically(profiles, profiles_text(read_records(tmp_path / "a" / "personas.jsonl", Persona)))
         make(server, tmp_path / "b", profiles, "--limit", 2, command="simulate")
     given = [persona.id for persona in read_personas(profiles)]
     assert ids(tmp_path / "b", "personas") == given

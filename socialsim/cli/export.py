@@ -11,6 +11,8 @@ from socialsim.cli.export_hf import HubOptions, export_hf
 from socialsim.errors import InputError, OutputError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from finetune.corpora import Corpus
     from socialsim.schema import Dialogue, Persona, Record
 
@@ -72,15 +74,16 @@ def export(
 
 
 def _records(run: Path, format: str, folder: Path, accepted: bool) -> None:
-    from socialsim.formats.ssconv import write_dialogues, write_profiles
+    from socialsim.formats.ssconv import dialogues_text, profiles_text
     from socialsim.journal import read_records, write_atomically
     from socialsim.runfolder import run_file
     from socialsim.schema import Dialogue, Persona
+    from socialsim.streams import Counted
 
-    dialogues = list(read_records(run_file(run, "dialogues"), Dialogue))
-    personas = list(read_records(run_file(run, "personas"), Persona))
+    dialogues: Iterable[Dialogue] = read_records(run_file(run, "dialogues"), Dialogue)
+    personas: Iterable[Persona] = read_records(run_file(run, "personas"), Persona)
     if accepted:
-        dialogues, personas = _accepted(run, dialogues, personas)
+        dialogues, personas = _accepted(run, list(dialogues), list(personas))
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -88,13 +91,14 @@ def _records(run: Path, format: str, folder: Path, accepted: bool) -> None:
     names = ("dialogues", "profiles") if format == "ssconv" else ("dialogues", "personas")
     suffix = "json" if format == "ssconv" else "jsonl"
     files = [folder / f"{name}.{suffix}" for name in names]
+    talks, people = Counted(dialogues), Counted(personas)
     if format == "ssconv":
-        write_dialogues(files[0], dialogues)
-        write_profiles(files[1], personas)
+        write_atomically(files[0], dialogues_text(talks))
+        write_atomically(files[1], profiles_text(people))
     else:
-        write_atomically(files[0], "".join(map(_line, dialogues)))
-        write_atomically(files[1], "".join(map(_line, personas)))
-    print(f"{len(dialogues):,} dialogues: {files[0]}\n{len(personas):,} personas: {files[1]}")
+        write_atomically(files[0], map(_line, talks))
+        write_atomically(files[1], map(_line, people))
+    print(f"{talks.count:,} dialogues: {files[0]}\n{people.count:,} personas: {files[1]}")
 
 
 def _accepted(run: Path, dialogues: list[Dialogue], personas: list[Persona]) -> tuple[list[Dialogue], list[Persona]]:

@@ -12,7 +12,6 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from socialsim.errors import OutputError
 from socialsim.formats.files import read_rows
 from socialsim.formats.reasoning import parse_reasoning, reasoning_text
 from socialsim.formats.rows import Row, clean, unique_ids
@@ -139,29 +138,24 @@ def read_personas(path: Path) -> Iterator[Persona]:
     return unique_ids(row.read(persona) for row in read_rows(path))
 
 
-def write_dialogues(path: Path, dialogues: Iterable[Dialogue]) -> None:
-    """Write dialogues as a file of the release.
-
-    Raises:
-        OutputError: if the file cannot be written.
-    """
-    _write(path, [dialogue_record(dialogue) for dialogue in dialogues])
+def dialogues_text(dialogues: Iterable[Dialogue]) -> Iterator[str]:
+    """A dialogue file of the release, in parts."""
+    return _array(map(dialogue_record, dialogues))
 
 
-def write_profiles(path: Path, personas: Iterable[Persona]) -> None:
-    """Write personas as a profile file of the release.
-
-    Raises:
-        OutputError: if the file cannot be written.
-    """
-    _write(path, [profile_record(persona) for persona in personas])
+def profiles_text(personas: Iterable[Persona]) -> Iterator[str]:
+    """A profile file of the release, in parts."""
+    return _array(map(profile_record, personas))
 
 
-def _write(path: Path, records: list[dict[str, object]]) -> None:
-    try:
-        path.write_text(json.dumps(records, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
-    except OSError as exc:
-        raise OutputError(f"{path}: cannot be written ({exc.strerror}); name a file in a folder you may write") from exc
+def _array(records: Iterable[dict[str, object]]) -> Iterator[str]:
+    """A JSON array as ``json.dump`` writes it, element by element."""
+    before = "["
+    for record in records:
+        # Only the breaks between lines are breaks here: within a text they are escaped.
+        yield f"{before}\n{json.dumps(record, ensure_ascii=False, indent=2)}".replace("\n", "\n  ")
+        before = ","
+    yield "[]\n" if before == "[" else "\n]\n"
 
 
 def _id(row: Row) -> str:

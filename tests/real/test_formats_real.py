@@ -10,6 +10,7 @@ import pytest
 from socialsim.formats import ssconv
 from socialsim.formats.dialogues import merge_consecutive, read_dialogues, trim_to_exchanges
 from socialsim.formats.posts import read_posts
+from socialsim.journal import write_atomically
 from socialsim.schema import Speaker
 from socialsim.taxonomy import Strategy
 
@@ -48,7 +49,7 @@ def test_esconv_dev_merges_into_alternating_exchanges() -> None:
 
 def test_esconv_survives_the_release_format(tmp_path: Path) -> None:
     dialogues = list(read_dialogues(DATA / "esconv_dev.json"))
-    ssconv.write_dialogues(tmp_path / "release.json", dialogues)
+    write_atomically(tmp_path / "release.json", ssconv.dialogues_text(dialogues))
     back = list(read_dialogues(tmp_path / "release.json"))
     assert [dialogue.turns for dialogue in back] == [dialogue.turns for dialogue in dialogues]
 
