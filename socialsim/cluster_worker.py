@@ -18,6 +18,7 @@ from typing import Any, Literal, NamedTuple
 
 from socialsim.errors import BudgetError, ClusterError, SocialSimError
 from socialsim.meter import Meter
+from socialsim.openfiles import room_for
 from socialsim.runconfig import RunConfig, programs_for
 from socialsim.runfolder import versions
 from socialsim.schema import Dialogue, Persona, Post, Rejection, Scenario, Usage
@@ -75,6 +76,7 @@ class Worker:
     """
 
     def __init__(self, job: Job, place: int) -> None:
+        room_for(job.config.concurrency, each=2)
         self._life = uuid.uuid4().hex
         self._meter = Meter({})
         self._halted = ""

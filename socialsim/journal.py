@@ -25,6 +25,7 @@ LOCK: Final = ".lock"
 _TEMPORARY: Final = ".tmp"
 _ADVICE = {
     **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "make room, then run again; what was written is kept"),
+    **dict.fromkeys((errno.EMFILE, errno.ENFILE), "lower --concurrency, or let more files be open (ulimit -n)"),
     **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "choose a folder you may write to"),
     **dict.fromkeys((errno.EEXIST, errno.ENOTDIR, errno.EISDIR), "something is in the way; choose another path"),
 }

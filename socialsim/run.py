@@ -23,6 +23,7 @@ from socialsim.journal import Journal
 from socialsim.kept import forget, forget_all, kept_usage
 from socialsim.loading import DIALOGUE_LEAVES, INTAKE_LEAVES, PERSONA_LEAVES
 from socialsim.meter import State
+from socialsim.openfiles import require_files_for
 from socialsim.runconfig import RunConfig, Stage, programs_for, roles_needed
 from socialsim.runfolder import Manifest, RunFolder, Settings, read_manifest, refuse_other
 from socialsim.schema import Dialogue, Persona, Post, Rejection, Scenario
@@ -56,6 +57,7 @@ class Run:
 
     Raises:
         LMSpecError: if an LM cannot be had, or its price is unknown although its cost is limited.
+        UsageError: if this process may not open as many files as the items in flight need.
     """
 
     def __init__(
@@ -64,6 +66,8 @@ class Run:
         on_change: Callable[[State], None] = lambda _: None,
         workforce: Workforce | None = None,
     ) -> None:
+        if workforce is None and not config.batch:
+            require_files_for(config.concurrency)
         self.config = config
         self.on_change = on_change
         self.programs = programs_for(config)

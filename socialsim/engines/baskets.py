@@ -10,6 +10,7 @@ import orjson
 
 from socialsim.engines.batch_api import ENDPOINT, BatchAPI, Ended, completion, is_passing
 from socialsim.engines.batch_book import Book, Line
+from socialsim.openfiles import room_for
 
 if TYPE_CHECKING:
     from dspy.lm15 import LM15Error
@@ -18,21 +19,12 @@ UnderWay = dict[str, tuple[int, int]]  # batches that have not ended: requests t
 
 _IN_FLIGHT: Final = 10_000  # items that wait together; each holds its prompt in memory
 _MOST_LINES, _MOST_BYTES = 10_000, 100_000_000  # of a basket; the API takes 50,000 and 200 MB
-_OTHER_FILES: Final = 240  # journals, connections, what Python opens
 quiet = 1.0  # seconds without another request after which all who could ask are taken to be waiting
 
 
 def most_in_flight() -> int:
     """How many items may wait together; each may keep a file of answers open, so that many of these are let."""
-    import resource
-
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    most = _IN_FLIGHT + _OTHER_FILES
-    if soft < most and soft != resource.RLIM_INFINITY:
-        soft = most if hard == resource.RLIM_INFINITY else min(most, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-        most = soft
-    return max(most - _OTHER_FILES, 1)
+    return room_for(_IN_FLIGHT, each=1)
 
 
 class _Waiting(NamedTuple):

@@ -19,6 +19,7 @@ from weakref import WeakKeyDictionary
 import orjson
 
 from socialsim.lm_errors import FILTERED, HTTP_KEY, TRUNCATED
+from socialsim.openfiles import room_for
 
 if TYPE_CHECKING:
     import aiohttp
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 TAKEN: Final = frozenset({"response_format", "temperature", "top_p", "max_tokens", "seed"})  # settings of a request
 _CONNECT: Final = 10.0  # seconds
+_CONNECTIONS: Final = 4096  # at most
 
 
 class Answer(NamedTuple):
@@ -209,6 +211,7 @@ class AsyncChatEngine(_Engine):
         """A session as long as its event loop: a loop that ends closes its generators."""
         import aiohttp
 
+        room_for(_CONNECTIONS, each=1)
         timeout = aiohttp.ClientTimeout(total=self._server.timeout, sock_connect=_CONNECT)
         connector = aiohttp.TCPConnector(limit=0)
         jar = aiohttp.DummyCookieJar()  # no such server sets any

@@ -1,0 +1,53 @@
+"""How many files and connections a process may open: many systems begin at 256 or 1,024 and allow far more."""
+
+from __future__ import annotations
+
+import resource
+from typing import Final
+
+from socialsim.errors import UsageError
+
+OTHERS: Final = 240  # journals, what Python opens
+_MAC: Final = 10_240  # macOS allows no process more, whatever the limit it names
+
+
+def room_for(wanted: int, each: int) -> int:
+    """Let a process open as much as some items in flight need, as far as its system allows.
+
+    Args:
+        wanted: items in flight.
+        each: files and connections an item needs.
+
+    Returns:
+        How many items may be in flight, 1 to ``wanted``.
+    """
+    return max(min(wanted, (_raised(wanted * each + OTHERS) - OTHERS) // each), 1)
+
+
+def require_files_for(concurrency: int) -> None:
+    """Let a run have its items in flight, each with a connection and a file of answers.
+
+    Raises:
+        UsageError: if the system does not allow as many.
+    """
+    if (most := room_for(concurrency, each=2)) < concurrency:
+        files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        raise UsageError(
+            f"--concurrency {concurrency}: this process may open {files} files, enough for {most} at once; "
+            f"raise the limit (ulimit -n {2 * concurrency + OTHERS}) or give --concurrency {most}"
+        )
+
+
+def _raised(files: int) -> int:
+    """The limit, raised to ``files`` where it is lower and may be."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= files:
+        return files
+    most = files if hard == resource.RLIM_INFINITY else min(files, hard)
+    for limit in (most, min(most, _MAC)):
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (max(limit, soft), hard))
+        except (OSError, ValueError):
+            continue
+        return max(limit, soft)
+    return soft
