@@ -140,7 +140,7 @@ def parse_spec(text: str) -> LMSpec:
         raise LMSpecError(f"an LM spec carries a key; put keys into the environment ({HTTP_KEY} for your own server)")
     if not _known_form(model):
         settings, _, name = query.partition("#")
-        if _known_form(meant := f"{model}#{name}"):
+        if name and _known_form(meant := f"{model}#{name}"):
             raise LMSpecError(f"LM spec {redact(text)!r}: settings come last; write {redact(f'{meant}?{settings}')!r}")
         forms = ", ".join(form.spec for form in FORMS)
         raise LMSpecError(f"unknown LM spec {redact(text)!r}; use one of: {forms}")

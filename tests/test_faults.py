@@ -112,8 +112,7 @@ def test_an_endpoint_that_takes_only_some_at_once_is_asked_for_little_more(tmp_p
     assert made.manifest.counts["dialogues"] == 24
     assert seen["answered"] == 24 * CALLS
     assert 0 < seen["rate_limited"] < 0.15 * 24 * CALLS
-    assert made.run.state.at_once is not None
-    assert made.run.state.at_once <= 16
+    assert made.run.state.endpoints[0].limit <= 2 * 8
 
 
 def test_a_hanging_call_delays_its_own_dialogue_only(tmp_path: Path) -> None:
