@@ -105,14 +105,15 @@ def test_one_that_stays_dead_stops_the_run_in_one_line_and_what_is_done_is_kept(
 
 
 def test_an_endpoint_that_takes_only_some_at_once_is_asked_for_little_more(tmp_path: Path) -> None:
-    # Seen: 7 to 9% refused, and 22% where the limit never falls (160 at once, 8 taken).
+    # Seen: 7 to 10% refused, and 22% where the limit never falls (160 at once, 8 taken).
     with endpoint(Weather(latency=0.05, concurrency=8, busy=True)) as server:
         made = simulate(server, tmp_path, 24)
         seen = server.stats()["ended"]
     assert made.manifest.counts["dialogues"] == 24
     assert seen["answered"] == 24 * CALLS
-    assert 0 < seen["rate_limited"] < 0.15 * 24 * CALLS
-    assert made.run.state.endpoints[0].limit <= 2 * 8
+    assert 0 < seen["rate_limited"] < 0.13 * 24 * CALLS
+    (asked,) = made.run.state.endpoints
+    assert asked.limit < 160  # it may stay above 8: so few keep below it by the waits between their tries
 
 
 def test_a_hanging_call_delays_its_own_dialogue_only(tmp_path: Path) -> None:
