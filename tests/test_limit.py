@@ -25,6 +25,13 @@ class TestRefusedAtRandom:
         assert endpoint.speed(since=30 * latency) > least * 64 / latency
         assert endpoint.share_refused() == pytest.approx(dropped, rel=0.3)
 
+    @pytest.mark.parametrize(("dropped", "least"), [(0.01, 0.8), (0.1, 0.55)])
+    def test_a_wait_they_name_is_their_own(self, clock: VirtualTime, dropped: float, least: float) -> None:
+        endpoint = Crowded(clock, 0.2, dropped=lambda _: dropped, retry_after=1.0)
+        endpoint.kept_busy(patient(clock), 64, 300.0)
+        # At 0.1 each of the 64 waits 0.1 s for an answer that takes 0.2 s.
+        assert endpoint.speed(since=30.0) > least * 64 / 0.2
+
     def test_few_at_once_are_no_exception(self, clock: VirtualTime) -> None:
         endpoint = Crowded(clock, 1.0, dropped=lambda _: 0.1)
         endpoint.kept_busy(patient(clock), 8, 300.0)
@@ -62,11 +69,14 @@ class TestOverload:
         endpoint.kept_busy(patient(clock), 64, 20.0)
         assert endpoint.speed(since=90.0) > 0.9 * 64 / 0.2
 
-    def test_a_named_wait_always_lowers_it(self, clock: VirtualTime) -> None:
-        endpoint = Crowded(clock, 0.05, room=lambda _: 8, retry_after=1.0)
-        endpoint.kept_busy(patient(clock), 48, 120.0)
-        assert endpoint.speed() > 0.5 * 8 / 0.05  # each refusal costs a second
-        assert endpoint.share_refused() < 0.03
+    @pytest.mark.parametrize(("seconds", "least"), [(1.0, 0.75), (5.0, 0.6)])
+    def test_where_each_refusal_stops_all_it_is_risked_seldom(
+        self, clock: VirtualTime, seconds: float, least: float
+    ) -> None:
+        endpoint = Crowded(clock, 0.05, room=lambda _: 8, retry_after=seconds)
+        endpoint.kept_busy(patient(clock), 48, 300.0)
+        assert endpoint.speed(since=30.0) > least * 8 / 0.05
+        assert endpoint.share_refused() < 0.01
 
 
 class TestRefusals:

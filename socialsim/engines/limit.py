@@ -46,17 +46,21 @@ class Limit:
         self._ought_to_fall(started, refused=False)
         self.now = min(self.now + self._step(at) / self.now, self.ceiling)
 
-    def refused(self, started: float, at: float, under_way: int, waits: float | None) -> None:
+    def refused(self, started: float, at: float, under_way: int, waits: float) -> bool:
         """A request was refused for load.
 
         Args:
             started: when it was sent, in seconds.
             at: when it was refused.
             under_way: requests under way with it, itself included.
-            waits: what the endpoint wants to be left alone for, in usual answers; None where it does not say.
+            waits: what the endpoint wants to be left alone for, in usual answers; 0 where it does not say.
+
+        Returns:
+            Whether it tells of an overload, as those do that were sent before the limit fell; if not, of itself alone.
         """
-        if self._ought_to_fall(started, refused=True) or waits is not None:
-            self.fall(started, at, under_way, waits or 0.0)
+        if self._ought_to_fall(started, refused=True):
+            self.fall(started, at, under_way, waits)
+        return started <= self._fell_at
 
     def fall(self, started: float, at: float, under_way: int, waits: float = 0.0) -> None:
         """The endpoint is overloaded: fewer requests, but for one that was sent before the last fall."""
@@ -71,7 +75,7 @@ class Limit:
         return started > self._fell_at and self._refusals.tell(refused, below)
 
     def _step(self, at: float) -> float:
-        """How fast it climbs: carefully where the endpoint refused last, if a refusal costs a long wait."""
+        """How fast it climbs: carefully where the endpoint refused last, if a refusal holds all back for long."""
         if self.now < self._fell_from - 1:
             return max(1.0, (self._fell_from - self.now) / _CATCH_UP)
-        return min(1.0, 1 / self._care + (at - self._fell_at) / _FORGETS)
+        return min(1.0, 1 / self._care + ((at - self._fell_at) / _FORGETS) ** 3)

@@ -1,7 +1,7 @@
 """What an endpoint can take is learnt from what it says: retries with backoff, adaptive concurrency (`Limit`).
 
-A ``Retry-After`` holds back new requests until then. A request waits for its own turn only: a slow one blocks nobody,
-since one that takes far longer than usual no longer counts.
+A ``Retry-After`` holds back all requests where it tells of an overload, else the refused one. A request waits for its
+own turn only: a slow one blocks nobody, since one that takes far longer than usual no longer counts.
 """
 
 from __future__ import annotations
@@ -156,13 +156,11 @@ class Patience:
         self._limit.answered(started, self._answered_at)
 
     def _refused(self, started: float, retry_after: float | None) -> None:
-        """The endpoint has too much to do: none before it says so, and fewer requests where that helps."""
+        """The endpoint has too much to do: fewer requests where that helps, and none before it says so."""
         self._heard, now = True, self.clock()
-        waits = None
-        if retry_after is not None:
+        waits = (retry_after or 0.0) / max(self._usual, 0.001)
+        if self._limit.refused(started, now, self.under_way, waits) and retry_after is not None:
             self._not_before = max(self._not_before, now + min(retry_after, self.patience))
-            waits = retry_after / max(self._usual, 0.001)
-        self._limit.refused(started, now, self.under_way, waits)
 
     def _unheard(self, started: float) -> None:
         """Nobody was answered in all the time a request took."""
