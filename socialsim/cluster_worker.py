@@ -18,12 +18,12 @@ from typing import Any, Literal, NamedTuple
 
 from socialsim.errors import BudgetError, ClusterError, SocialSimError
 from socialsim.meter import Meter
-from socialsim.openfiles import room_for
+from socialsim.openfiles import files_of_item, room_for
 from socialsim.runconfig import RunConfig, programs_for
 from socialsim.runfolder import versions
 from socialsim.schema import Dialogue, Persona, Post, Rejection, Scenario, Usage
 from socialsim.steps import Steps
-from socialsim.worker import bound_lms, run_prices, steps_with
+from socialsim.worker import bound_lms, endpoints, run_prices, steps_with
 from socialsim.writers import take_place
 
 StepOf = Literal["scenario", "persona", "dialogue"]
@@ -76,7 +76,6 @@ class Worker:
     """
 
     def __init__(self, job: Job, place: int) -> None:
-        room_for(job.config.concurrency, each=2)
         self._life = uuid.uuid4().hex
         self._meter = Meter({})
         self._halted = ""
@@ -95,6 +94,7 @@ class Worker:
         self._held.enter_context(take_place(job.config.out, place, job.token, node))
         _check_same("versions", node, job.versions, versions())
         programs, lms = programs_for(job.config), bound_lms(job.config)
+        room_for(job.config.concurrency, files_of_item(len(endpoints(lms))))
         _check_same("programs", node, job.programs, programs.hashes)
         self._meter = run_prices(job.config, lms)
         self._steps: Steps = self._held.enter_context(steps_with(lms, programs, job.config, self._meter, self._check))

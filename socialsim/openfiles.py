@@ -7,7 +7,7 @@ from typing import Final
 
 from socialsim.errors import UsageError
 
-OTHERS: Final = 240  # journals, what Python opens
+OTHERS: Final = 64  # journals, what Python opens, connections that are closing: some 15 were seen
 _MAC: Final = 10_240  # macOS allows no process more, whatever the limit it names
 
 
@@ -24,17 +24,27 @@ def room_for(wanted: int, each: int) -> int:
     return max(min(wanted, (_raised(wanted * each + OTHERS) - OTHERS) // each), 1)
 
 
-def require_files_for(concurrency: int) -> None:
-    """Let a run have its items in flight, each with a connection and a file of answers.
+def files_of_item(lms: int) -> int:
+    """Files that an item in flight has open: its answers, and a connection to each remote LM that it asks."""
+    return 1 + lms
+
+
+def require_files_for(concurrency: int, lms: int) -> None:
+    """Let a run have its items in flight.
+
+    Args:
+        concurrency: items in flight.
+        lms: remote LMs that each of them asks.
 
     Raises:
         UsageError: if the system does not allow as many.
     """
-    if (most := room_for(concurrency, each=2)) < concurrency:
+    each = files_of_item(lms)
+    if (most := room_for(concurrency, each)) < concurrency:
         files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         raise UsageError(
             f"--concurrency {concurrency}: this process may open {files} files, enough for {most} at once; "
-            f"raise the limit (ulimit -n {2 * concurrency + OTHERS}) or give --concurrency {most}"
+            f"raise the limit (ulimit -n {each * concurrency + OTHERS}) or give --concurrency {most}"
         )
 
 

@@ -66,12 +66,12 @@ class Run:
         on_change: Callable[[State], None] = lambda _: None,
         workforce: Workforce | None = None,
     ) -> None:
-        if workforce is None and not config.batch:
-            require_files_for(config.concurrency)
         self.config = config
         self.on_change = on_change
         self.programs = programs_for(config)
         self.lms = bound_lms(config)
+        if workforce is None and not config.batch:
+            require_files_for(config.concurrency, len(endpoints(self.lms)))
         self._workforce = workforce or own_process(self.lms, self.programs)
         self.state = State(run_prices(config, self.lms), endpoints=endpoints(self.lms))
         config.budget.check_prices(self.state.meter)

@@ -31,6 +31,15 @@ def test_the_limit_is_raised_to_what_is_needed_and_no_further() -> None:
     assert resource.getrlimit(LIMIT)[0] == 2 * 512 + OTHERS
 
 
+def test_an_item_has_a_connection_to_each_remote_lm(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (256, 256))
+    monkeypatch.setattr(resource, "setrlimit", lambda *_: None)
+    for lms, most in ((0, 192), (1, 96), (2, 64)):
+        require_files_for(most, lms)
+        with pytest.raises(UsageError, match=f"give --concurrency {most}$"):
+            require_files_for(most + 1, lms)
+
+
 def test_a_system_that_names_a_limit_it_does_not_allow(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [256]
 
@@ -43,8 +52,8 @@ def test_a_system_that_names_a_limit_it_does_not_allow(monkeypatch: pytest.Monke
     monkeypatch.setattr(resource, "setrlimit", set_limit)
     assert room_for(20_000, each=1) == 10_240 - OTHERS
     assert now == [10_240]
-    with pytest.raises(UsageError, match="--concurrency 8000: this process may open 10240 files, enough for 5000 at"):
-        require_files_for(8000)
+    with pytest.raises(UsageError, match="--concurrency 8000: this process may open 10240 files, enough for 5088 at"):
+        require_files_for(8000, lms=1)
 
 
 def test_what_is_not_allowed_is_said_before_anything_begins() -> None:
@@ -56,6 +65,6 @@ def test_what_is_not_allowed_is_said_before_anything_begins() -> None:
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert ended.returncode == 1
     assert ended.stderr == (
-        "socialsim: --concurrency 512: this process may open 300 files, enough for 30 at once; "
-        "raise the limit (ulimit -n 1264) or give --concurrency 30\n"
+        "socialsim: --concurrency 512: this process may open 300 files, enough for 118 at once; "
+        "raise the limit (ulimit -n 1088) or give --concurrency 118\n"
     )
