@@ -48,11 +48,12 @@ def _name(load: Load) -> str:
 
 
 def _measured(name: str, load: Load) -> Result:
-    print(f"{_name(load)}, {load.dialogues} dialogues: {name} …", flush=True)
+    print(f"{_name(load)}, {load.dialogues} dialogues: {name} …", end=" ", flush=True)
     with endpoint(Weather(latency=load.latency, concurrency=load.concurrency)) as server:
         load.url, load.rules = server.url, name != NO_RULES
         result = loop(LOOPS[name], load)
         assert server.stats()["calls"] == result.calls, (server.stats(), result)
+    print(f"{result.efficiency(load):.2f}", flush=True)  # the table comes at the end, after a quarter of an hour
     return result
 
 
