@@ -70,10 +70,10 @@ class Run:
         self.on_change = on_change
         self.programs = programs_for(config)
         self.lms = bound_lms(config)
-        if workforce is None and not config.batch:
-            require_files_for(config.concurrency, len(endpoints(self.lms)))
-        self._workforce = workforce or own_process(self.lms, self.programs)
         self.state = State(run_prices(config, self.lms), endpoints=endpoints(self.lms))
+        if workforce is None and not config.batch:
+            require_files_for(config.concurrency, len(self.state.endpoints))
+        self._workforce = workforce or own_process(self.lms, self.programs)
         config.budget.check_prices(self.state.meter)
         self.stopped: BudgetError | None = None
         self._posts: deque[Post] = deque()
