@@ -66,4 +66,27 @@ class Budget:
             raise BudgetError(f"--max-tokens {limit:,}: {tokens:,} tokens are used{_GO_ON}")
 
 
+@dataclass(frozen=True)
+class Purse:
+    """What a run may still take.
+
+    Attributes:
+        budget: its limits.
+        earlier: what earlier sessions spent.
+        meter: counts what this one spends.
+    """
+
+    budget: Budget
+    earlier: Usage
+    meter: Meter
+
+    def check(self) -> None:
+        """Called before each call.
+
+        Raises:
+            BudgetError: if a limit is reached, or nobody knows whether it is.
+        """
+        self.budget.check(self.earlier, self.meter)
+
+
 _GO_ON = "; everything answered is kept, run the same command with a higher limit to go on"

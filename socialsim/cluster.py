@@ -1,37 +1,30 @@
-"""Make a run's items on several machines: Ray starts workers, restarts those that die and gives them their items again.
+"""Make a run's items on several machines: Ray starts workers there, and restarts those that die.
 
 Workers are async actors and not tasks on blocks of rows (Ray Data): a dialogue is a conversation of dozens of calls
-one after the other, a block ends with its slowest one, and each item must be journalled when it ends. The run stays
-the only one that hands out items and writes journals; `socialsim.cluster_worker` is the other side.
+one after the other, a block ends with its slowest one, and each item must be journalled when it ends.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import math
 import os
 import socket
-import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from types import ModuleType
 from typing import Any, Final, cast
 
-from socialsim.cluster_worker import Job, Report, StepOf, Worker
-from socialsim.errors import BudgetError, ClusterError, SocialSimError
-from socialsim.meter import Meter
+from socialsim.budget import Purse
+from socialsim.crew import RESTARTS, Crew, Unreachable
+from socialsim.crew_worker import Job, Report, StepOf, Worker
+from socialsim.errors import ClusterError
+from socialsim.meter import State
 from socialsim.runconfig import RunConfig, roles_needed
-from socialsim.schema import Dialogue, Persona, Post, Rejection, Scenario, Usage
+from socialsim.schema import Persona, Post, Scenario
 from socialsim.worker import Maker, Workforce
-from socialsim.writers import appoint
 
-RETRIES: Final = 2  # how often an item is given out again after its worker died
-_RESTARTS: Final = 20  # deaths after which a place stays empty
 _CPU: Final = 0.01  # held by a worker: a lost machine's workers must find room on those that are left
-_BEAT: Final = 0.5  # seconds between two looks at what the workers spent
-_AWAY: Final = 600.0  # seconds that a worker may take to start, or to start again
 _WORKER_FULL: Final = 16  # items in flight that are worth another worker
 # No reports to Ray's makers, no lines of its own among ours: what matters to a user ends in one line anyway.
 _QUIET: Final = {
@@ -39,7 +32,6 @@ _QUIET: Final = {
     "RAY_DEDUP_LOGS_SKIP_REGEX": ".",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
-_KEPT: Final = "everything answered is kept, run the same command again to go on"
 
 
 def on_ray(address: str | None = None, workers: int | None = None) -> Workforce:
@@ -52,165 +44,64 @@ def on_ray(address: str | None = None, workers: int | None = None) -> Workforce:
     """
 
     @asynccontextmanager
-    async def working(config: RunConfig, meter: Meter, before_call: Callable[[], None]) -> AsyncIterator[Maker]:
+    async def working(config: RunConfig, state: State, purse: Purse) -> AsyncIterator[Maker]:
         with _connected(address) as ray:
-            states = tuple(path.absolute() for path in config.states)
-            job = Job.of(replace(config, out=config.out.absolute(), states=states), appoint(config.out))
-            crew = _Crew(ray, job, workers or _useful(ray, config), meter, before_call)
+            job = Job.of(config)
+            actor = ray.remote(Worker).options(
+                num_cpus=_CPU,
+                scheduling_strategy="SPREAD",
+                max_concurrency=job.share + 8,
+                max_restarts=RESTARTS,
+            )
+            places = range(workers or _useful(ray, config))
+            crew = Crew([_Actor(ray, actor.remote(job, place)) for place in places], state, purse)
             async with crew.at_work():
                 yield crew
 
     return working
 
 
-@dataclass
-class _Place:
-    """Where a worker is.
+class _Actor:
+    """A worker of Ray's: it starts another one by itself, with the same handle, where one dies."""
 
-    Attributes:
-        actor: Ray's handle, the same for every worker that is ever at this place.
-        life: of the last worker that was seen there.
-        busy: items it has.
-        waiting: held while one of them waits for a worker.
-    """
-
-    actor: Any
-    life: str = ""
-    busy: int = 0
-    waiting: asyncio.Lock = field(default_factory=asyncio.Lock)
-
-
-class _Crew:
-    """The workers, as the run sees them: a `Maker`."""
-
-    def __init__(self, ray: ModuleType, job: Job, workers: int, meter: Meter, before_call: Callable[[], None]) -> None:
+    def __init__(self, ray: ModuleType, actor: Any) -> None:
         self._ray = ray
-        self._meter = meter
-        self._before_call = before_call
-        self._counted: dict[str, Usage] = {}
-        self._halted = ""
-        actor = ray.remote(Worker).options(
-            num_cpus=_CPU,
-            scheduling_strategy="SPREAD",
-            max_concurrency=job.config.concurrency + 8,
-            max_restarts=_RESTARTS,
-        )
-        self._places = [_Place(actor.remote(job, number)) for number in range(workers)]
+        self._actor = actor
 
-    @asynccontextmanager
-    async def at_work(self) -> AsyncIterator[None]:
-        """Wait until all are there; look after them; send them away at the end."""
-        beating: list[asyncio.Task[None]] = []
-        try:
-            await asyncio.gather(*(self._manned(place) for place in self._places))
-            beating = [asyncio.create_task(self._look_after(place)) for place in self._places]
-            yield
-        finally:
-            for task in beating:
-                task.cancel()
-            for place in self._places:
-                self._ray.kill(place.actor)
-            await asyncio.gather(*beating, return_exceptions=True)
-
-    async def scenario(self, post: Post) -> Scenario | Rejection:
-        """Screen and translate a post."""
-        return cast(Scenario | Rejection, await self._made("scenario", post))
-
-    async def persona(self, scenario: Scenario) -> Persona | Rejection:
-        """Build a scenario's persona."""
-        return cast(Persona | Rejection, await self._made("persona", scenario))
-
-    async def dialogue(self, persona: Persona) -> Dialogue | Rejection:
-        """Simulate a persona's dialogue."""
-        return cast(Dialogue | Rejection, await self._made("dialogue", persona))
-
-    async def _made(self, step: StepOf, item: Post | Scenario | Persona) -> object:
-        place = min(self._places, key=lambda one: one.busy)
-        place.busy += 1
-        try:
-            report = await self._given_to(place, step, item)
-        finally:
-            place.busy -= 1
-        self._check_budget()
-        return report.made
-
-    async def _given_to(self, place: _Place, step: StepOf, item: Post | Scenario | Persona) -> Report:
-        """What a place's worker made of an item, or the next one after its death.
+    async def make(self, step: StepOf, item: Post | Scenario | Persona) -> Report:
+        """An item, and what the worker spent so far.
 
         Ray's own ``max_task_retries`` would do where a process dies; where a machine does, they are used up before
         Ray knows of it.
         """
-        deaths = 0
-        while True:
-            life = place.life
-            try:
-                return await self._told(place.actor.make.remote(step, item))
-            except self._ray.exceptions.RayTaskError:
-                raise  # a bug, told with its traceback as in one process
-            except self._ray.exceptions.RayError as error:
-                await self._manned(place)
-                deaths += place.life != life
-                if deaths > RETRIES:
-                    raise ClusterError(
-                        f"{step} {item.id!r}: {deaths} workers died while they made it, out of memory? {_KEPT}"
-                    ) from error
+        return await self._told(self._actor.make.remote(step, item))
 
-    async def _manned(self, place: _Place) -> None:
-        """Wait until a worker is at a place: should it be another one, the one before it is surely dead."""
-        until = time.monotonic() + _AWAY
-        async with place.waiting:
-            while True:
-                try:
-                    place.life = (await self._told(place.actor.beat.remote(self._halted))).life
-                    return
-                except self._ray.exceptions.RayError as error:
-                    gone = isinstance(error, self._ray.exceptions.ActorDiedError)
-                    if gone or time.monotonic() > until:
-                        raise ClusterError(_lost(error)) from error
-                await asyncio.sleep(_BEAT)
+    async def beat(self, halted: str) -> Report:
+        """What the worker spent so far."""
+        return await self._told(self._actor.beat.remote(halted))
+
+    async def man(self) -> None:
+        """Ray does it."""
+
+    def send_away(self) -> None:
+        """End the worker, and all that would come after it."""
+        self._ray.kill(self._actor)
 
     async def _told(self, reference: Any) -> Report:
-        """A worker's report, counted.
-
-        Raises:
-            SocialSimError: what the worker failed with.
-            ray.exceptions.RayError: if it cannot be reached.
-        """
-        report: Report = await reference
-        # Reports may overtake one another; one with fewer calls is old.
-        before = self._counted.get(report.life, Usage())
-        if report.usage.calls > before.calls:
-            self._counted[report.life] = report.usage
-            self._meter.recount(report.usage.since(before))
-        if isinstance(report.made, SocialSimError):
-            raise report.made
+        errors = self._ray.exceptions
+        try:
+            report: Report = await reference
+        except errors.RayTaskError:
+            raise  # a bug, told with its traceback as in one process
+        except errors.RayError as error:
+            raise Unreachable(_said(error), for_good=isinstance(error, errors.ActorDiedError)) from error
         return report
 
-    async def _look_after(self, place: _Place) -> None:
-        """Count a worker's calls while it works; where it is away or unfit, its items tell."""
-        while True:
-            await asyncio.sleep(_BEAT)
-            with suppress(SocialSimError, self._ray.exceptions.RayError):
-                await self._told(place.actor.beat.remote(self._halted))
-            self._check_budget()
 
-    def _check_budget(self) -> None:
-        """All workers stop where the run may spend no more; each keeps what is being answered."""
-        if self._halted:
-            return
-        try:
-            self._before_call()
-        except BudgetError as spent:
-            self._halted = str(spent)
-            for place in self._places:
-                place.actor.beat.remote(self._halted)
-
-
-def _lost(error: Exception) -> str:
-    said = (str(error).strip().splitlines() or [type(error).__name__])[-1].strip()
+def _said(error: Exception) -> str:
     if "ModuleNotFoundError" in str(error):
-        return f"a worker cannot start ({said}); install 'socialsim[cluster]' on every machine of the cluster"
-    return f"a worker cannot be started, or not again (Ray: {said}); {_KEPT}"
+        return "install 'socialsim[cluster]' on every machine of the cluster"
+    return "Ray: " + (str(error).strip().splitlines() or [type(error).__name__])[-1].strip()
 
 
 def _useful(ray: ModuleType, config: RunConfig) -> int:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
-from socialsim.engines.patience import Patience
 from socialsim.prices import Price
 from socialsim.schema import Usage
 
@@ -80,6 +79,18 @@ class Meter:
         )
 
 
+class Asking(Protocol):
+    """How patiently something is asked."""
+
+    @property
+    def retried(self) -> int:
+        """Requests sent again."""
+
+    @property
+    def at_once(self) -> int | None:
+        """Requests that may be under way while others wait; None where none do."""
+
+
 @dataclass
 class State:
     """How far a long piece of work is (a run, an evaluation, an arena, a judging); a display reads it.
@@ -100,7 +111,7 @@ class State:
     failed: int = 0
     started: float = field(default_factory=time.monotonic)
     note: str = ""
-    endpoints: tuple[Patience, ...] = ()
+    endpoints: tuple[Asking, ...] = ()
 
     @property
     def retried(self) -> int:

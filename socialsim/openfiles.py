@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import resource
 from typing import Final
 
@@ -29,22 +30,23 @@ def files_of_item(lms: int) -> int:
     return 1 + lms
 
 
-def require_files_for(concurrency: int, lms: int) -> None:
+def require_files_for(concurrency: int, lms: int, workers: int = 1) -> None:
     """Let a run have its items in flight.
 
     Args:
         concurrency: items in flight.
         lms: remote LMs that each of them asks.
+        workers: processes that share the items; each may open as many files as one.
 
     Raises:
         UsageError: if the system does not allow as many.
     """
-    each = files_of_item(lms)
-    if (most := room_for(concurrency, each)) < concurrency:
+    each, share = files_of_item(lms), math.ceil(concurrency / workers)
+    if (most := room_for(share, each)) < share:
         files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         raise UsageError(
-            f"--concurrency {concurrency}: this process may open {files} files, enough for {most} at once; "
-            f"raise the limit (ulimit -n {each * concurrency + OTHERS}) or give --concurrency {most}"
+            f"--concurrency {concurrency}: a process may open {files} files, enough for {most * workers} at once; "
+            f"raise the limit (ulimit -n {each * share + OTHERS}) or give --concurrency {most * workers}"
         )
 
 

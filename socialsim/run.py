@@ -9,14 +9,13 @@ made becomes a rejection with its trace.
 from __future__ import annotations
 
 import asyncio
-import gc
 import time
 from collections import deque
 from collections.abc import Callable, Container, Iterable, Iterator, Sized
-from contextlib import contextmanager
 from itertools import chain, islice
 from typing import TypeVar, get_args
 
+from socialsim.budget import Purse
 from socialsim.duplicates import Deduplicator
 from socialsim.errors import BudgetError, InputError
 from socialsim.journal import Journal
@@ -24,12 +23,13 @@ from socialsim.kept import forget, forget_all, kept_usage
 from socialsim.loading import DIALOGUE_LEAVES, INTAKE_LEAVES, PERSONA_LEAVES
 from socialsim.meter import State
 from socialsim.openfiles import require_files_for
+from socialsim.processes import on_this_machine
 from socialsim.runconfig import RunConfig, Stage, programs_for, roles_needed
 from socialsim.runfolder import Manifest, RunFolder, Settings, read_manifest, refuse_other
 from socialsim.schema import Dialogue, Persona, Post, Rejection, Scenario
 from socialsim.screening import screen_by_rule
 from socialsim.steps import StepName
-from socialsim.worker import Workforce, batch_lms, bound_lms, endpoints, own_process, run_prices
+from socialsim.worker import Workforce, batch_lms, bound_lms, endpoints, run_prices
 from socialsim.writers import dismiss
 
 Item = Post | Scenario | Persona
@@ -49,7 +49,7 @@ class Run:
     Args:
         config: what to do.
         on_change: called with the state whenever an item ends, and about once a second.
-        workforce: who makes the items; this process, if nobody else.
+        workforce: who makes the items; as many processes of this machine as are useful, if nobody else.
 
     Attributes:
         lms: the LM of each role that is needed.
@@ -72,8 +72,8 @@ class Run:
         self.lms = bound_lms(config)
         self.state = State(run_prices(config, self.lms), endpoints=endpoints(self.lms))
         if workforce is None and not config.batch:
-            require_files_for(config.concurrency, len(self.state.endpoints))
-        self._workforce = workforce or own_process(self.lms, self.programs)
+            require_files_for(config.concurrency, len(self.state.endpoints), config.workers or 1)
+        self._workforce = workforce or on_this_machine(self.lms, self.programs)
         config.budget.check_prices(self.state.meter)
         self.stopped: BudgetError | None = None
         self._posts: deque[Post] = deque()
@@ -127,11 +127,10 @@ class Run:
             self._forget_finished()
             new = self._new(given)
             # A killed session, too, leaves what its items were made with.
-            self._earlier_usage = self._write_manifest().usage
+            self._purse = Purse(config.budget, self._write_manifest().usage, self.state.meter)
             try:
                 self._take_in(new)
-                with _rare_collection():
-                    asyncio.run(self._carry_all())
+                asyncio.run(self._carry_all())
             finally:
                 manifest = self._write_manifest()
         return manifest
@@ -205,7 +204,7 @@ class Run:
         ticker = asyncio.create_task(self._tick())
         running: set[asyncio.Task[None]] = set()
         try:
-            async with self._workforce(self.config, self.state.meter, self._check_budget) as self._maker:
+            async with self._workforce(self.config, self.state, self._purse) as self._maker:
                 while (item := await self._next(waiting)) is not None:
                     running.add(asyncio.create_task(self._carry(item)))
                     while len(running) >= self.config.concurrency:
@@ -217,14 +216,6 @@ class Run:
             for task in running:
                 task.cancel()
             await asyncio.gather(ticker, *running, return_exceptions=True)
-
-    def _check_budget(self) -> None:
-        """Called before each call of an LM.
-
-        Raises:
-            BudgetError: if what the run may take is spent.
-        """
-        self.config.budget.check(self._earlier_usage, self.state.meter)
 
     def _count_total(self, waiting: Sized) -> None:
         limit, done = self.config.limit, len(self._last_journal())
@@ -320,22 +311,6 @@ def _told(item: Item) -> str:
     """What an item is known by beside its id: its description, before translation."""
     original = item.original if isinstance(item, Scenario) else None
     return (original or item).description.strip()
-
-
-@contextmanager
-def _rare_collection() -> Iterator[None]:
-    """A run makes much and drops it by itself, failed calls included: looking for cycles took a tenth of its CPU time.
-
-    Dialogues under way are no garbage: with 512 at once, they alone are a million objects.
-    """
-    before = gc.get_threshold()
-    gc.freeze()  # what is imported stays for good
-    gc.set_threshold(1_000_000, 20, 50)
-    try:
-        yield
-    finally:
-        gc.set_threshold(*before)
-        gc.unfreeze()
 
 
 async def _some_done(running: set[asyncio.Task[None]]) -> set[asyncio.Task[None]]:

@@ -39,6 +39,7 @@ class RunConfig:
         stages: the stages to do; the earlier ones' results are read from the folder.
         limit: scenarios (or personas, where a run begins with them) to carry on at most, None for all.
         concurrency: items in flight at once.
+        workers: processes of this machine that share them; None for as many as are useful.
         demonstrations: few-shot examples in an uncompiled program's prompt.
         states: compiled states named by the user; they win over those that are found.
         uncompiled: use no compiled state.
@@ -54,6 +55,7 @@ class RunConfig:
     seed: int = 0
     limit: int | None = None
     concurrency: int = 4
+    workers: int | None = None
     min_words: int = 65
     lm_screening: bool = True
     demonstrations: int = 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 from typing import Protocol
@@ -10,13 +11,14 @@ import dspy
 
 from socialsim.adapter import CompactAdapter
 from socialsim.ask import role_adapter
+from socialsim.budget import Purse
 from socialsim.doctor import bind_lm
 from socialsim.engines.batch_book import NAME
 from socialsim.engines.batch_lm import BatchLM
 from socialsim.engines.patience import Patience
 from socialsim.lms import LMSpec
 from socialsim.loading import Programs
-from socialsim.meter import Meter
+from socialsim.meter import Meter, State
 from socialsim.prices import price
 from socialsim.runconfig import RunConfig, by_batch, roles_needed
 from socialsim.schema import Dialogue, Persona, Post, Rejection, Role, Scenario
@@ -32,8 +34,8 @@ class Maker(Protocol):
     async def dialogue(self, persona: Persona) -> Dialogue | Rejection: ...  # noqa: D102
 
 
-# Opens a maker for a run; it counts calls on the meter and asks ``before_call`` (which may raise) before each.
-Workforce = Callable[[RunConfig, Meter, Callable[[], None]], AbstractAsyncContextManager[Maker]]
+# Opens a maker for a run; it counts calls in the state and asks the purse (which may raise) before each.
+Workforce = Callable[[RunConfig, State, Purse], AbstractAsyncContextManager[Maker]]
 
 
 def bound_lms(config: RunConfig) -> dict[Role, dspy.LM]:
@@ -72,11 +74,12 @@ def own_process(lms: dict[Role, dspy.LM], programs: Programs) -> Workforce:
     """Make the items here, with these LMs and programs."""
 
     @asynccontextmanager
-    async def working(config: RunConfig, meter: Meter, before_call: Callable[[], None]) -> AsyncIterator[Maker]:
+    async def working(config: RunConfig, state: State, purse: Purse) -> AsyncIterator[Maker]:
         async with AsyncExitStack() as opened:
             for lm in batch_lms(lms):
-                await opened.enter_async_context(lm.batches.opened(config.out / NAME, before_call))
-            steps = opened.enter_context(steps_with(lms, programs, config, meter, before_call))
+                await opened.enter_async_context(lm.batches.opened(config.out / NAME, purse.check))
+            steps = opened.enter_context(steps_with(lms, programs, config, state.meter, purse.check))
+            opened.enter_context(rare_collection())
             yield steps
 
     return working
@@ -92,3 +95,19 @@ def steps_with(
     alone = next(iter(lms.values())) if len({id(lm) for lm in lms.values()}) == 1 else None
     with dspy.context(lms=lms, lm=alone, adapter=CompactAdapter(), disable_history=True, max_trace_size=0):
         yield steps
+
+
+@contextmanager
+def rare_collection() -> Iterator[None]:
+    """A run makes much and drops it by itself, failed calls included: looking for cycles took a tenth of its CPU time.
+
+    Dialogues under way are no garbage: with 512 at once, they alone are a million objects.
+    """
+    before = gc.get_threshold()
+    gc.freeze()  # what is imported stays for good
+    gc.set_threshold(1_000_000, 20, 50)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()

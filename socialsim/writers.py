@@ -7,6 +7,7 @@ earlier session, late to its place, finds another token there and gives up.
 
 from __future__ import annotations
 
+import shutil
 import time
 import uuid
 from pathlib import Path
@@ -22,7 +23,7 @@ _SEEN_WITHIN: Final = 10.0  # seconds until a network file system shows what ano
 
 
 def dismiss(run: Path) -> None:
-    """Wait until the workers of an earlier session are gone, and let no late one begin. Hold the run's lock.
+    """Wait until a session's workers are gone, leave nothing of them, let no late one begin. Hold the run's lock.
 
     Raises:
         OutputError: if one does not end.
@@ -30,6 +31,7 @@ def dismiss(run: Path) -> None:
     (run / FOLDER / _TOKEN).unlink(missing_ok=True)
     for place in sorted((run / FOLDER).glob("worker-*")):
         RunLock(place, wait=_WAIT).close()
+        shutil.rmtree(place, ignore_errors=True)
 
 
 def appoint(run: Path) -> str:

@@ -7,6 +7,8 @@ import os
 import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -57,6 +59,15 @@ def start(*arguments: object, **options: Any) -> subprocess.Popen[str]:
     streams: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
     command = [sys.executable, "-m", "socialsim", *map(str, arguments)]
     return subprocess.Popen(command, env=env, text=True, preexec_fn=interruptible, **streams)
+
+
+def wait_for(condition: Callable[[], bool], child: subprocess.Popen[str]) -> None:
+    """Wait until something holds while a command goes on."""
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert child.poll() is None, "ended too early"
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
 
 
 def manifest_of(run: Path) -> Manifest:

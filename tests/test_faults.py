@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from dspy.lm15 import Request
 
+from socialsim.engines.patience import Patience
 from socialsim.errors import LMError
 from socialsim.journal import read_records
 from socialsim.schema import Dialogue, Rejection
@@ -113,6 +114,7 @@ def test_an_endpoint_that_takes_only_some_at_once_is_asked_for_little_more(tmp_p
     assert seen["answered"] == 24 * CALLS
     assert 0 < seen["rate_limited"] < 0.13 * 24 * CALLS
     (asked,) = made.run.state.endpoints
+    assert isinstance(asked, Patience)
     assert asked.limit < 160  # it may stay above 8: so few keep below it by the waits between their tries
 
 

@@ -40,6 +40,14 @@ def test_an_item_has_a_connection_to_each_remote_lm(monkeypatch: pytest.MonkeyPa
             require_files_for(most + 1, lms)
 
 
+def test_processes_share_the_items_and_each_has_its_own_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (256, 256))
+    monkeypatch.setattr(resource, "setrlimit", lambda *_: None)
+    require_files_for(192, lms=1, workers=2)
+    with pytest.raises(UsageError, match=r"a process may open 256 files, enough for 192 at.*--concurrency 192$"):
+        require_files_for(193, lms=1, workers=2)
+
+
 def test_a_system_that_names_a_limit_it_does_not_allow(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [256]
 
@@ -52,7 +60,7 @@ def test_a_system_that_names_a_limit_it_does_not_allow(monkeypatch: pytest.Monke
     monkeypatch.setattr(resource, "setrlimit", set_limit)
     assert room_for(20_000, each=1) == 10_240 - OTHERS
     assert now == [10_240]
-    with pytest.raises(UsageError, match="--concurrency 8000: this process may open 10240 files, enough for 5088 at"):
+    with pytest.raises(UsageError, match="--concurrency 8000: a process may open 10240 files, enough for 5088 at"):
         require_files_for(8000, lms=1)
 
 
@@ -65,6 +73,6 @@ def test_what_is_not_allowed_is_said_before_anything_begins() -> None:
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert ended.returncode == 1
     assert ended.stderr == (
-        "socialsim: --concurrency 512: this process may open 300 files, enough for 118 at once; "
+        "socialsim: --concurrency 512: a process may open 300 files, enough for 118 at once; "
         "raise the limit (ulimit -n 1088) or give --concurrency 118\n"
     )

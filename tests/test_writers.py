@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from socialsim import errors, writers
-from socialsim.cluster_worker import Job, Report, Worker
+from socialsim.crew_worker import Job, Report, Worker
 from socialsim.errors import BudgetError, ClusterError, InputError, OutputError, SocialSimError
 from socialsim.journal import RunLock
 from socialsim.lms import parse_spec
@@ -82,7 +82,7 @@ def test_locks_that_other_machines_do_not_see_are_told(run: Path, tmp_path: Path
 
 def job(run: Path, server: AnsweringServer) -> Job:
     config = RunConfig(out=run, lms=dict.fromkeys(Role, parse_spec(server.spec)), stages=(Stage.DIALOGUES,))
-    return Job.of(config, appoint(run))
+    return Job.of(config)
 
 
 async def test_a_worker_makes_items_and_says_what_they_took(run: Path) -> None:

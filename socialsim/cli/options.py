@@ -116,14 +116,14 @@ class EngineOptions:
     """Where the items are made."""
 
     engine: str = "process"
-    """process: here, which is enough for hundreds of calls a second; ray: by workers on one or more machines."""
+    """process: on this machine; ray: by workers on one or more machines."""
     workers: Annotated[int | None, Parameter(validator=Number(gte=1, lte=4096))] = None
-    """Workers that Ray starts; they share --concurrency. Default: as many as are useful."""
+    """Processes that share --concurrency. Default: as many as are useful; here one for each 128, at most one a core."""
     ray_address: str | None = None
     """HOST:PORT of a Ray head, or auto on one of its machines. Default: RAY_ADDRESS, else this machine alone."""
 
     def workforce(self) -> Workforce | None:
-        """Who makes the items; None for this process.
+        """Who makes the items; None for this machine.
 
         Raises:
             UsageError: if an option has no meaning.
@@ -134,9 +134,8 @@ class EngineOptions:
             return on_ray(self.ray_address, self.workers)
         if self.engine != "process":
             raise UsageError(f"--engine {self.engine}: use process or ray")
-        for name, value in (("--workers", self.workers), ("--ray-address", self.ray_address)):
-            if value is not None:
-                raise UsageError(f"{name} needs --engine ray")
+        if self.ray_address is not None:
+            raise UsageError("--ray-address needs --engine ray")
         return None
 
 

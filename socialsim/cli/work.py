@@ -176,6 +176,7 @@ class _Job:
             seed=self.work.seed,
             limit=self.work.limit,
             concurrency=self.work.concurrency or (2 if local else 16),
+            workers=self.engine.workers,
             min_words=self.posts.min_words,
             # A 135M model cannot judge a post; the rules still do.
             lm_screening=not specs[Role.PERSONA].embedded if by_lm is None else by_lm,

@@ -19,7 +19,7 @@ CALLS = 24  # of a dialogue
 class Load(BaseModel):
     """A workload: ``dialogues`` of 24 sequential calls, ``concurrency`` of them at once.
 
-    The product checks the eight rules while it writes, or does not.
+    The product checks the eight rules while it writes, or does not, in as many processes as are useful, or as named.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -30,16 +30,25 @@ class Load(BaseModel):
     latency: float
     shots: int = 3
     rules: bool = True
+    workers: int | None = None
 
 
 class Result(BaseModel):
-    """What a loop took; seconds, calls, bytes."""
+    """What a loop took; seconds, calls, bytes.
+
+    Attributes:
+        wall, cpu, rss: its workers' included, where it has some.
+        processes: that make calls.
+        start: seconds until its workers were there; not in ``wall``, as the start of a loop's own process is not.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
     wall: float = 0.0
     cpu: float = 0.0
     rss: int = 0
+    processes: int = 1
+    start: float = 0.0
     rss_at_a_quarter: int = 0
     calls: int = 0
     prompt_tokens: int = 0
@@ -56,8 +65,9 @@ def measured(result: Result) -> Iterator[None]:
     """Measure a with block of this process and print the result as a line of JSON."""
     wall, cpu = time.perf_counter(), time.process_time()
     yield
-    result.wall, result.cpu = time.perf_counter() - wall, time.process_time() - cpu
-    result.rss = rss()
+    result.wall += time.perf_counter() - wall - result.start
+    result.cpu += time.process_time() - cpu
+    result.rss += rss()
     print(result.model_dump_json(), flush=True)
 
 

@@ -19,10 +19,13 @@ def main(load: Load) -> None:
     """Simulate the dialogues of ``load`` through the run, journals on, and print what it took."""
     from programs.simulate import SimulationOptions
     from socialsim.lms import parse_spec
+    from socialsim.processes import on_this_machine
     from socialsim.run import Run
-    from socialsim.runconfig import RunConfig, Stage
+    from socialsim.runconfig import RunConfig, Stage, programs_for
     from socialsim.schema import Role
+    from socialsim.worker import bound_lms
     from tests.bench.script import personas
+    from tests.bench.workers import counted
 
     with tempfile.TemporaryDirectory() as folder:
         config = RunConfig(
@@ -31,10 +34,12 @@ def main(load: Load) -> None:
             stages=(Stage.DIALOGUES,),
             simulation=SimulationOptions(exchanges=12, rules=load.rules),
             concurrency=load.concurrency,
+            workers=load.workers,
             demonstrations=load.shots,
         )
         result = Result()
-        run = Run(config, lambda state: _note(result, state.done / load.dialogues))
+        workforce = counted(on_this_machine(bound_lms(config), programs_for(config)), result)
+        run = Run(config, lambda state: _note(result, state.done / load.dialogues), workforce)
         items = list(personas(load.dialogues))
         with measured(result):
             manifest = run.execute(items)

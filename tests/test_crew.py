@@ -1,4 +1,4 @@
-"""The same run on two Ray nodes: equal items, and nothing lost or asked twice when a worker or the driver dies."""
+"""The same run in two processes, and on two Ray nodes: equal items, and nothing lost or asked twice when one dies."""
 
 from __future__ import annotations
 
@@ -18,14 +18,11 @@ from zlib import crc32
 import pytest
 from dspy.lm15 import Request
 
-from socialsim import cluster
+from socialsim import cluster, crew
 from socialsim.journal import RunLock
 from tests.answering_server import AnsweringServer, answering_server
-from tests.command import Ended, assert_whole, ids, manifest_of, socialsim, start
+from tests.command import Ended, assert_whole, ids, manifest_of, socialsim, start, wait_for
 from tests.scripted import system_text, user_text, valid_answers
-
-if find_spec("ray") is None:
-    pytest.skip("needs socialsim[cluster]", allow_module_level=True)
 
 ITEMS = 6
 IN_FLIGHT = 6
@@ -35,6 +32,8 @@ JOURNALS = ("scenarios", "personas", "dialogues", "rejected")
 @pytest.fixture(scope="module")
 def nodes() -> Iterator[Any]:
     """Two nodes of one CPU each."""
+    if find_spec("ray") is None:
+        pytest.skip("needs socialsim[cluster]")
     cluster._quiet_ray()
     from ray.cluster_utils import Cluster
 
@@ -51,6 +50,14 @@ def address(nodes: Any) -> str:
     return where
 
 
+@pytest.fixture(params=["processes", "ray"])
+def engine(request: pytest.FixtureRequest) -> tuple[object, ...]:
+    """Two workers, started one way or the other."""
+    if request.param == "processes":
+        return ("--workers", 2)
+    return ("--engine", "ray", "--ray-address", request.getfixturevalue("address"))
+
+
 def steady(request: Request) -> dict[str, Any]:
     """A valid answer that depends on the request alone."""
     return valid_answers(crc32(f"{system_text(request)}{user_text(request)}".encode()))(request)
@@ -61,8 +68,8 @@ def arguments(server: AnsweringServer, run: Path, items: int = ITEMS) -> tuple[o
     return ("run", "--out", run, "--lm", server.spec, *made)
 
 
-def on_two_nodes(server: AnsweringServer, run: Path, address: str, *more: object, items: int = ITEMS) -> Ended:
-    return socialsim(*arguments(server, run, items), "--engine", "ray", "--ray-address", address, *more)
+def on_two_nodes(server: AnsweringServer, run: Path, address: str, *more: object) -> Ended:
+    return socialsim(*arguments(server, run), "--engine", "ray", "--ray-address", address, *more)
 
 
 def records(run: Path) -> dict[str, dict[str, Any]]:
@@ -85,14 +92,17 @@ def parent(pid: int) -> int:
     return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
 
 
-def at_request(number: int, act: Callable[[], object]) -> Callable[[Request], dict[str, Any]]:
+Answers = Callable[[Request], dict[str, Any]]
+
+
+def at_request(number: int, act: Callable[[], object], answers: Answers = steady) -> Answers:
     """Steady answers; before one of them something happens."""
     seen = iter(range(1, 10**9))
 
     def answer(request: Request) -> dict[str, Any]:
         if next(seen) == number:
             act()
-        return steady(request)
+        return answers(request)
 
     return answer
 
@@ -113,36 +123,39 @@ def same(run: Path, spec: str, alone: dict[str, dict[str, Any]]) -> bool:
     return told == json.dumps(alone, sort_keys=True).replace(other, "LM")
 
 
-def test_two_nodes_make_what_one_process_makes(address: str, tmp_path: Path, alone: Any) -> None:
+def test_two_workers_make_what_one_process_makes(engine: tuple[object, ...], tmp_path: Path, alone: Any) -> None:
     made, calls = alone
-    raylets: set[int] = set()
-    look = at_request(calls // 2, lambda: raylets.update(parent(pid) for pid in workers(tmp_path)))
+    parents: list[int] = []
+    look = at_request(calls // 2, lambda: parents.extend(parent(pid) for pid in workers(tmp_path)))
     with answering_server(look) as server:
-        ended = on_two_nodes(server, tmp_path, address)
+        ended = socialsim(*arguments(server, tmp_path), *engine)
     assert (ended.code, ended.err) == (0, "")
     assert "raylet" not in ended.out
     assert same(tmp_path, server.spec, made)
     assert len(made["dialogues"]) == ITEMS
-    assert len(raylets) == 2, "both nodes had a worker"
+    assert len(parents) == 2
+    assert len(set(parents)) == (2 if "ray" in engine else 1), "both nodes had a worker"
     assert len(server.requests) == calls == manifest_of(tmp_path).usage.calls
     assert not list(tmp_path.glob("unfinished/*.jsonl"))
     assert_whole(tmp_path)
 
 
 def test_a_killed_worker_comes_back_and_only_calls_in_flight_are_made_again(
-    address: str, tmp_path: Path, alone: Any
+    engine: tuple[object, ...], tmp_path: Path, alone: Any
 ) -> None:
     made, calls = alone
     killed: list[int] = []
+    later: list[int] = []
 
     def kill() -> None:
         killed.append(workers(tmp_path)[0])
         os.kill(killed[0], signal.SIGKILL)
 
-    with answering_server(at_request(calls // 2, kill), delay=0.02) as server:
-        ended = on_two_nodes(server, tmp_path, address)
+    look = at_request(calls - 1, lambda: later.extend(workers(tmp_path)))
+    with answering_server(at_request(calls // 2, kill, look), delay=0.02) as server:
+        ended = socialsim(*arguments(server, tmp_path), *engine)
     assert (ended.code, ended.err) == (0, "")
-    assert workers(tmp_path)[0] != killed[0], "another process took its place"
+    assert later[0] != killed[0], "another process took its place"
     assert "raylet" not in ended.out
     assert same(tmp_path, server.spec, made)
     assert calls <= len(server.requests) <= calls + IN_FLIGHT // 2
@@ -150,12 +163,11 @@ def test_a_killed_worker_comes_back_and_only_calls_in_flight_are_made_again(
 
 
 def test_a_killed_driver_takes_its_workers_along_and_the_run_goes_on(
-    address: str, tmp_path: Path, alone: Any, monkeypatch: pytest.MonkeyPatch
+    engine: tuple[object, ...], tmp_path: Path, alone: Any
 ) -> None:
     made, calls = alone
-    monkeypatch.setenv("RAY_ADDRESS", address)
     with answering_server(steady, delay=0.02) as server:
-        command = (*arguments(server, tmp_path), "--engine", "ray")
+        command = (*arguments(server, tmp_path), *engine)
         child = start(*command, stdout=subprocess.DEVNULL)
         wait_for(lambda: len(server.requests) >= calls // 2, child)
         child.kill()
@@ -165,14 +177,6 @@ def test_a_killed_driver_takes_its_workers_along_and_the_run_goes_on(
     assert same(tmp_path, server.spec, made)
     assert calls <= len(server.requests) <= calls + IN_FLIGHT
     assert_whole(tmp_path)
-
-
-def wait_for(condition: Callable[[], bool], child: subprocess.Popen[str]) -> None:
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert child.poll() is None, "ended too early"
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
 
 
 def test_a_budget_holds_for_all_workers_together(address: str, tmp_path: Path, alone: Any) -> None:
@@ -191,10 +195,10 @@ def test_a_budget_holds_for_all_workers_together(address: str, tmp_path: Path, a
     assert len(ids(tmp_path, "dialogues")) == ITEMS
 
 
-def test_an_lm_that_fails_ends_the_run_in_its_own_line(address: str, tmp_path: Path) -> None:
+def test_an_lm_that_fails_ends_the_run_in_its_own_line(engine: tuple[object, ...], tmp_path: Path) -> None:
     seen = iter(range(10**9))
     with answering_server(lambda request: steady(request) if next(seen) < 60 else {"error": 401}) as server:
-        problem = on_two_nodes(server, tmp_path, address).problem
+        problem = socialsim(*arguments(server, tmp_path), *engine).problem
     assert problem.split(" LM ")[0] in ("persona", "seeker", "supporter")
     assert server.spec in problem
     assert "the API key is missing or refused" in problem
@@ -202,9 +206,9 @@ def test_an_lm_that_fails_ends_the_run_in_its_own_line(address: str, tmp_path: P
 
 
 def test_an_item_that_kills_its_workers_ends_the_run(
-    address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    engine: tuple[object, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cluster, "RETRIES", 1)
+    monkeypatch.setattr(crew, "RETRIES", 1)
     deaths: list[int] = []
 
     def answer(request: Request) -> dict[str, Any]:
@@ -215,15 +219,15 @@ def test_an_item_that_kills_its_workers_ends_the_run(
         return steady(request)
 
     with answering_server(answer) as server:
-        problem = on_two_nodes(server, tmp_path, address, items=1).problem
+        problem = socialsim(*arguments(server, tmp_path, items=1), *engine).problem
     assert len(set(deaths)) == 2
     assert problem.startswith("persona 'love-problem-s1': 2 workers died while they made it")
     assert "run the same command again" in problem
 
 
-def test_ctrl_c_says_how_to_go_on(address: str, tmp_path: Path) -> None:
+def test_ctrl_c_says_how_to_go_on(engine: tuple[object, ...], tmp_path: Path) -> None:
     with answering_server(steady, delay=0.02) as server:
-        child = start(*arguments(server, tmp_path), "--engine", "ray", "--ray-address", address)
+        child = start(*arguments(server, tmp_path), *engine)
         wait_for(lambda: len(server.requests) > 60, child)
         child.send_signal(signal.SIGINT)
         out, err = child.communicate(timeout=60)
@@ -258,7 +262,6 @@ def test_a_second_process_on_a_run_is_refused_before_ray_is_asked(tmp_path: Path
     ("options", "said"),
     [
         (["--engine", "spark"], "--engine spark: use process or ray"),
-        (["--workers", 2], "--workers needs --engine ray"),
         (["--ray-address", "auto"], "--ray-address needs --engine ray"),
         (["--engine", "ray", "--ray-address", "here"], "--ray-address here: use HOST:PORT"),
         (["--engine", "ray", "--ray-address", "ray://h:1"], "--ray-address ray://h:1: use HOST:PORT"),
@@ -269,6 +272,15 @@ def test_options_that_cannot_be_met_are_told_in_one_line(tmp_path: Path, options
     with answering_server(steady) as server:
         assert socialsim(*arguments(server, tmp_path), *options).problem.startswith(said)
         assert not server.requests
+
+
+def test_the_environment_names_the_cluster(
+    address: str, tmp_path: Path, alone: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", address)
+    with answering_server(steady) as server:
+        assert socialsim(*arguments(server, tmp_path), "--engine", "ray").code == 0
+    assert same(tmp_path, server.spec, alone[0])
 
 
 def test_without_ray_its_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

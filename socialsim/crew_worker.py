@@ -1,7 +1,7 @@
-"""A worker of a run on several machines: an actor that makes many items at once in its event loop.
+"""A worker of a run: a process that makes many items at once in its event loop, on this machine or another.
 
 It builds programs and LMs itself, as a run in one process does, and writes nothing but the answers of unfinished
-items; journals are the run's. This file knows nothing of Ray.
+items; journals are the run's. This file does not know how it is reached.
 """
 
 from __future__ import annotations
@@ -13,18 +13,19 @@ import uuid
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 from contextvars import copy_context
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
 from socialsim.errors import BudgetError, ClusterError, SocialSimError
-from socialsim.meter import Meter
+from socialsim.ledger import Ledger
+from socialsim.meter import Meter, State
 from socialsim.openfiles import files_of_item, room_for
 from socialsim.runconfig import RunConfig, programs_for
 from socialsim.runfolder import versions
 from socialsim.schema import Dialogue, Persona, Post, Rejection, Scenario, Usage
 from socialsim.steps import Steps
-from socialsim.worker import bound_lms, endpoints, run_prices, steps_with
-from socialsim.writers import take_place
+from socialsim.worker import bound_lms, endpoints, rare_collection, run_prices, steps_with
+from socialsim.writers import appoint, take_place
 
 StepOf = Literal["scenario", "persona", "dialogue"]
 Made = Scenario | Persona | Dialogue | Rejection
@@ -39,6 +40,7 @@ class Job:
         token: of the session.
         home: where relative paths in LM specs begin.
         versions, programs: what makes the items; a worker that has others would make other items.
+        share: items that a worker has at most.
     """
 
     config: RunConfig
@@ -46,11 +48,22 @@ class Job:
     home: str
     versions: dict[str, str]
     programs: dict[str, str]
+    share: int
 
     @classmethod
-    def of(cls, config: RunConfig, token: str) -> Job:
-        """What this process would do itself."""
-        return cls(config, token, os.getcwd(), versions(), programs_for(config).hashes)
+    def of(cls, config: RunConfig, share: int | None = None) -> Job:
+        """What this process would do itself, in a new session with workers."""
+        states = tuple(path.absolute() for path in config.states)
+        config = replace(config, out=config.out.absolute(), states=states)
+        hashes, token = programs_for(config).hashes, appoint(config.out)
+        return cls(config, token, os.getcwd(), versions(), hashes, share or config.concurrency)
+
+
+class Asked(NamedTuple):
+    """How patiently a worker asks: requests sent again, and how many may be under way while others wait."""
+
+    retried: int = 0
+    at_once: int | None = None
 
 
 class Report(NamedTuple):
@@ -59,11 +72,13 @@ class Report(NamedTuple):
     Attributes:
         life: tells a worker from the one before it at the same place.
         usage: all its calls so far.
+        asked: how patiently.
         made: the item, or why it was not made.
     """
 
     life: str
     usage: Usage
+    asked: Asked = Asked()
     made: Made | SocialSimError | None = None
 
 
@@ -73,11 +88,13 @@ class Worker:
     Args:
         job: what it works on.
         place: its number; the worker before it at this place must have died.
+        ledger: where workers of this machine see at once what all of them spend.
     """
 
-    def __init__(self, job: Job, place: int) -> None:
+    def __init__(self, job: Job, place: int, ledger: Ledger | None = None) -> None:
         self._life = uuid.uuid4().hex
-        self._meter = Meter({})
+        self._state = State(Meter({}))
+        self._ledger = ledger
         self._halted = ""
         self._making: dict[tuple[StepOf, str], asyncio.Task[Made | SocialSimError]] = {}
         self._held = ExitStack()  # what it has until its process ends
@@ -94,10 +111,12 @@ class Worker:
         self._held.enter_context(take_place(job.config.out, place, job.token, node))
         _check_same("versions", node, job.versions, versions())
         programs, lms = programs_for(job.config), bound_lms(job.config)
-        room_for(job.config.concurrency, files_of_item(len(endpoints(lms))))
+        self._state = State(run_prices(job.config, lms), endpoints=endpoints(lms))
+        room_for(job.share, files_of_item(len(self._state.endpoints)))
         _check_same("programs", node, job.programs, programs.hashes)
-        self._meter = run_prices(job.config, lms)
-        self._steps: Steps = self._held.enter_context(steps_with(lms, programs, job.config, self._meter, self._check))
+        meter = self._state.meter
+        self._steps: Steps = self._held.enter_context(steps_with(lms, programs, job.config, meter, self._check))
+        self._held.enter_context(rare_collection())
         self._context = copy_context()  # each item is made in it: Ray calls from a context of its own
 
     def close(self) -> None:
@@ -107,6 +126,9 @@ class Worker:
     def _check(self) -> None:
         if self._halted:
             raise BudgetError(self._halted)
+        if self._ledger:
+            self._ledger.note(self._state.meter)
+            self._ledger.check()
 
     async def beat(self, halted: str = "") -> Report:
         """How many calls were made so far.
@@ -139,7 +161,10 @@ class Worker:
             return error
 
     def _report(self, made: Made | SocialSimError | None) -> Report:
-        return Report(self._life, self._meter.usage(), made)
+        state = self._state
+        if self._ledger:
+            self._ledger.note(state.meter)
+        return Report(self._life, state.meter.usage(), Asked(state.retried, state.at_once), made)
 
 
 def _check_same(what: str, node: str, wanted: dict[str, str], found: dict[str, str]) -> None:
