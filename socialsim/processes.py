@@ -23,6 +23,7 @@ import dspy
 from socialsim.budget import Budget, Purse
 from socialsim.crew import RESTARTS, Crew, Unreachable
 from socialsim.crew_worker import Job, Report, StepOf
+from socialsim.errors import UsageError
 from socialsim.ledger import new_ledger
 from socialsim.loading import Programs
 from socialsim.meter import State
@@ -60,9 +61,23 @@ def on_this_machine(lms: dict[Role, dspy.LM], programs: Programs) -> Workforce:
     return working
 
 
+def check_workers(config: RunConfig) -> None:
+    """Refuse workers that would only get in each other's way.
+
+    Raises:
+        UsageError: where an LM runs in the process that asks it.
+    """
+    if (config.workers or 1) > 1 and (specs := _in_process(config)):
+        raise UsageError(f"--workers {config.workers}: {specs[0]} uses all cores of this machine; leave --workers out")
+
+
+def _in_process(config: RunConfig) -> list[str]:
+    return [spec.text for role in roles_needed(config) if (spec := config.lms[role]).in_process]
+
+
 def useful(config: RunConfig, items: int) -> int:
-    """A process for each 128 items in flight, at most one a core; an LM in this process uses all of them."""
-    if any(config.lms[role].in_process for role in roles_needed(config)):
+    """A process for each 128 items in flight, at most one a core; an LM in process uses all of them."""
+    if _in_process(config):
         return 1
     return max(1, min(_cores(), min(config.concurrency, items) // WORKER_FULL))
 

@@ -23,7 +23,7 @@ from socialsim.kept import forget, forget_all, kept_usage
 from socialsim.loading import DIALOGUE_LEAVES, INTAKE_LEAVES, PERSONA_LEAVES
 from socialsim.meter import State
 from socialsim.openfiles import require_files_for
-from socialsim.processes import on_this_machine
+from socialsim.processes import check_workers, on_this_machine
 from socialsim.runconfig import RunConfig, Stage, programs_for, roles_needed
 from socialsim.runfolder import Manifest, RunFolder, Settings, read_manifest, refuse_other
 from socialsim.schema import Dialogue, Persona, Post, Rejection, Scenario
@@ -57,7 +57,7 @@ class Run:
 
     Raises:
         LMSpecError: if an LM cannot be had, or its price is unknown although its cost is limited.
-        UsageError: if this process may not open as many files as the items in flight need.
+        UsageError: if a process may not open as many files as its items in flight need, or several cannot help.
     """
 
     def __init__(
@@ -72,6 +72,7 @@ class Run:
         self.lms = bound_lms(config)
         self.state = State(run_prices(config, self.lms), endpoints=endpoints(self.lms))
         if workforce is None and not config.batch:
+            check_workers(config)
             require_files_for(config.concurrency, len(self.state.endpoints), config.workers or 1)
         self._workforce = workforce or on_this_machine(self.lms, self.programs)
         config.budget.check_prices(self.state.meter)

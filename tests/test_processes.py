@@ -87,6 +87,12 @@ def test_what_is_sent_again_in_workers_is_counted(tmp_path: Path) -> None:
     assert run.state.retried == failed > 0
 
 
+def test_an_lm_in_process_is_not_started_twice(tmp_path: Path) -> None:
+    problem = socialsim("run", "--out", tmp_path / "run", "--lm", "embedded", "--workers", 2).problem
+    assert problem == "--workers 2: embedded uses all cores of this machine; leave --workers out"
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_worker_that_cannot_start_ends_the_run_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", "/bin/false")
     with answering_server() as server:
