@@ -24,7 +24,7 @@ from socialsim.runconfig import RunConfig, programs_for
 from socialsim.runfolder import versions
 from socialsim.schema import Dialogue, Persona, Post, Rejection, Scenario, Usage
 from socialsim.steps import Steps
-from socialsim.worker import bound_lms, endpoints, rare_collection, run_prices, steps_with
+from socialsim.worker import bound_lms, endpoints, run_prices, steps_with, tuned_interpreter
 from socialsim.writers import appoint, take_place
 
 StepOf = Literal["scenario", "persona", "dialogue"]
@@ -116,7 +116,7 @@ class Worker:
         _check_same("programs", node, job.programs, programs.hashes)
         meter = self._state.meter
         self._steps: Steps = self._held.enter_context(steps_with(lms, programs, job.config, meter, self._check))
-        self._held.enter_context(rare_collection())
+        self._held.enter_context(tuned_interpreter())
         self._context = copy_context()  # each item is made in it: Ray calls from a context of its own
 
     def close(self) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import gc
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
-from typing import Protocol
+from typing import Final, Protocol
 
 import dspy
 
@@ -24,6 +25,8 @@ from socialsim.runconfig import RunConfig, by_batch, roles_needed
 from socialsim.schema import Dialogue, Persona, Post, Rejection, Role, Scenario
 from socialsim.steps import Steps
 from socialsim.student_adapter import StudentAdapter
+
+_SWITCH: Final = 0.00005  # seconds
 
 
 class Maker(Protocol):
@@ -79,7 +82,7 @@ def own_process(lms: dict[Role, dspy.LM], programs: Programs) -> Workforce:
             for lm in batch_lms(lms):
                 await opened.enter_async_context(lm.batches.opened(config.out / NAME, purse.check))
             steps = opened.enter_context(steps_with(lms, programs, config, state.meter, purse.check))
-            opened.enter_context(rare_collection())
+            opened.enter_context(tuned_interpreter())
             yield steps
 
     return working
@@ -98,16 +101,20 @@ def steps_with(
 
 
 @contextmanager
-def rare_collection() -> Iterator[None]:
-    """A run makes much and drops it by itself, failed calls included: looking for cycles took a tenth of its CPU time.
+def tuned_interpreter() -> Iterator[None]:
+    """Python as a run wants it.
 
-    Dialogues under way are no garbage: with 512 at once, they alone are a million objects.
+    It makes much and drops it by itself, failed calls included: looking for cycles took a tenth of its CPU time.
+    Dialogues under way are no garbage: with 512 at once, they alone are a million objects. And answers come from
+    another thread, one by one: each would wait 5 ms until a busy one lets it in.
     """
-    before = gc.get_threshold()
+    thresholds, interval = gc.get_threshold(), sys.getswitchinterval()
     gc.freeze()  # what is imported stays for good
     gc.set_threshold(1_000_000, 20, 50)
+    sys.setswitchinterval(_SWITCH)
     try:
         yield
     finally:
-        gc.set_threshold(*before)
+        sys.setswitchinterval(interval)
+        gc.set_threshold(*thresholds)
         gc.unfreeze()

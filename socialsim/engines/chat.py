@@ -1,20 +1,19 @@
-"""An OpenAI-compatible server over aiohttp: what DSPy's bundled client does, at a fraction of its CPU time.
+"""An OpenAI-compatible server over pyreqwest: what DSPy's bundled client does, at a fraction of its CPU time.
 
-One request, one answer, no retries (`socialsim.engines.patience` has those). Failures are ``dspy.lm15`` errors.
+Its connections live in a thread of Rust's, so that Python's own has time for what is said. One request, one answer, no
+retries (`socialsim.engines.patience` has those). Failures are ``dspy.lm15`` errors.
 """
 
 from __future__ import annotations
 
-import asyncio
-import builtins
 import email.utils
 import os
 import threading
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
-from weakref import WeakKeyDictionary
 
 import orjson
 
@@ -22,11 +21,12 @@ from socialsim.lm_errors import FILTERED, HTTP_KEY, TRUNCATED
 from socialsim.openfiles import room_for
 
 if TYPE_CHECKING:
-    import aiohttp
     from dspy.lm15 import LM15Error, Request, Response
+    from pyreqwest.client import Client
+    from pyreqwest.exceptions import RequestError
 
 TAKEN: Final = frozenset({"response_format", "temperature", "top_p", "max_tokens", "seed"})  # settings of a request
-_CONNECT: Final = 10.0  # seconds
+_CONNECT: Final = timedelta(seconds=10)
 _CONNECTIONS: Final = 4096  # at most
 
 
@@ -124,14 +124,12 @@ class AsyncChatEngine(_Engine):
     """``await complete(Request) -> Response``, and `answer` for callers who have the messages already."""
 
     def __init__(self, server: ChatServer) -> None:
-        import aiohttp  # noqa: F401  (now: while it is imported, nothing else would be done)
-        from yarl import URL
+        import pyreqwest.client
+        import pyreqwest.exceptions  # noqa: F401  (now: while it is imported, nothing else would be done)
 
         super().__init__(server)
-        self._url = URL(f"{server.base}/chat/completions")
-        self._headers = {"Content-Type": "application/json", "Authorization": f"Bearer {server.key}"}
-        self._sessions: WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncIterator[Any]] = WeakKeyDictionary()
-        self._open: WeakKeyDictionary[asyncio.AbstractEventLoop, aiohttp.ClientSession] = WeakKeyDictionary()
+        self._url = f"{server.base}/chat/completions"
+        self._opened: Client | None = None
 
     async def complete(self, request: Request) -> Response:
         """Answer a canonical request.
@@ -171,54 +169,46 @@ class AsyncChatEngine(_Engine):
         return read_answer(await self._post({"model": self._server.model, "messages": messages, **settings}))
 
     async def _post(self, body: dict[str, Any]) -> dict[str, Any]:
-        import aiohttp
+        from pyreqwest.exceptions import RequestError
 
-        session = await self._session()
+        client = self._opened or self._open()
         try:
-            async with session.post(self._url, data=orjson.dumps(body)) as response:
-                payload = await response.read()
-        except (aiohttp.ClientError, builtins.TimeoutError) as error:
+            response = await client.post(self._url).body_bytes(orjson.dumps(body)).build().send()
+            payload = memoryview(await response.bytes())
+        except RequestError as error:
             raise self._failure(error) from error
         if response.status != 200:
-            raise refusal(response.status, payload, response.headers.get("Retry-After"))
+            raise refusal(response.status, payload.tobytes(), response.get_header("Retry-After"))
         try:
             made = orjson.loads(payload)
         except orjson.JSONDecodeError:
             made = None
         if not isinstance(made, dict):
-            raise _malformed(payload)
+            raise _malformed(payload.tobytes())
         return made
 
-    def _failure(self, error: Exception) -> LM15Error:
+    def _failure(self, error: RequestError) -> LM15Error:
         """The error that fits what went wrong on the way."""
-        import aiohttp
         from dspy.lm15 import TimeoutError, TransportError
+        from pyreqwest.exceptions import ConnectTimeoutError, RequestTimeoutError
 
-        if isinstance(error, aiohttp.ConnectionTimeoutError):
-            return TransportError(f"no connection within {_CONNECT:g} s")
-        if isinstance(error, builtins.TimeoutError):
+        if isinstance(error, ConnectTimeoutError):
+            return TransportError(f"no connection within {_CONNECT.total_seconds():g} s")
+        if isinstance(error, RequestTimeoutError):
             return TimeoutError(f"no answer within {self._server.timeout:g} s (read timed out)")
-        return TransportError(f"{type(error).__name__}: {error}")
+        causes = error.details["causes"] or [{"message": error.message}]
+        return TransportError(f"{type(error).__name__}: {causes[-1]['message']}")
 
-    async def _session(self) -> aiohttp.ClientSession:
-        loop = asyncio.get_running_loop()
-        if loop not in self._open:
-            self._sessions[loop] = lifetime = self._lifetime()
-            self._open[loop] = await anext(lifetime)
-        return self._open[loop]
-
-    async def _lifetime(self) -> AsyncIterator[aiohttp.ClientSession]:
-        """A session as long as its event loop: a loop that ends closes its generators."""
-        import aiohttp
+    def _open(self) -> Client:
+        """Connections that live as long as the engine; no proxy that nobody named for them."""
+        from pyreqwest.client import ClientBuilder
 
         room_for(_CONNECTIONS, each=1)
-        timeout = aiohttp.ClientTimeout(total=self._server.timeout, sock_connect=_CONNECT)
-        connector = aiohttp.TCPConnector(limit=0)
-        jar = aiohttp.DummyCookieJar()  # no such server sets any
-        async with aiohttp.ClientSession(
-            connector=connector, timeout=timeout, headers=self._headers, cookie_jar=jar
-        ) as session:
-            yield session
+        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {self._server.key}"}
+        timeout = timedelta(seconds=self._server.timeout)
+        builder = ClientBuilder().default_headers(headers).timeout(timeout).connect_timeout(_CONNECT).no_proxy()
+        self._opened = builder.build()
+        return self._opened
 
 
 def read_answer(body: dict[str, Any]) -> Answer:
