@@ -94,6 +94,7 @@ class _Process:
         self._told = (job, place, earlier)
         self._spent = spent
         self._lives = 0
+        self._away = False
         self._seen = False  # whether a worker ever said anything
         self._process: subprocess.Popen[bytes] | None = None
         self._writer: asyncio.StreamWriter | None = None
@@ -111,11 +112,13 @@ class _Process:
 
     async def man(self) -> None:
         """Start a worker where none lives."""
+        if self._away:
+            raise Unreachable(_GONE, for_good=True)
         if self._writer is not None:
             return
         if self._lives > (RESTARTS if self._seen else _STARTS):
             raise Unreachable(_GONE if self._seen else "its process ended before it began", for_good=True)
-        self.send_away()
+        self._end()
         self._lives += 1
         ours, theirs = socket.socketpair()
         with theirs:
@@ -125,7 +128,13 @@ class _Process:
         write_frame(self._writer, self._told)
 
     def send_away(self) -> None:
-        """End the worker."""
+        """End the worker; no other one comes."""
+        self._away = True
+        if self._reading is not None:
+            self._reading.cancel()
+        self._end()
+
+    def _end(self) -> None:
         if self._process is not None:
             self._process.kill()
             self._process.wait()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from socialsim import processes
+from socialsim.crew import Unreachable
 from socialsim.crew_worker import Job
 from socialsim.journal import RunLock
 from socialsim.lms import parse_spec
@@ -98,6 +100,19 @@ def test_a_worker_that_cannot_start_ends_the_run_in_one_line(tmp_path: Path, mon
     with answering_server() as server:
         problem = socialsim(*arguments(server, tmp_path)).problem
     assert problem.startswith("a worker cannot be started, or not again (its process ended before it began)")
+
+
+async def test_after_its_worker_is_sent_away_none_comes_back(tmp_path: Path) -> None:
+    with RunLock(tmp_path):
+        hand = processes._Process(Job.of(config(tmp_path, "http://127.0.0.1:1/v1#m", 2)), 0, Usage(), -1)
+        await hand.man()
+        assert (await hand.beat("")).usage.calls == 0
+        asked = asyncio.create_task(hand.beat(""))
+        hand.send_away()
+        with pytest.raises(Unreachable, match="its process died") as told:
+            await hand.man()
+        asked.cancel()
+    assert told.value.for_good
 
 
 async def test_a_bug_in_a_worker_is_told_with_its_traceback_there(tmp_path: Path) -> None:
