@@ -190,14 +190,15 @@ class AsyncChatEngine(_Engine):
     def _failure(self, error: RequestError) -> LM15Error:
         """The error that fits what went wrong on the way."""
         from dspy.lm15 import TimeoutError, TransportError
-        from pyreqwest.exceptions import ConnectTimeoutError, RequestTimeoutError
+        from pyreqwest.exceptions import RequestTimeoutError
 
-        if isinstance(error, ConnectTimeoutError):
+        causes = [cause["message"] for cause in error.details["causes"] or ()] or [error.message]
+        if not isinstance(error, RequestTimeoutError):
+            return TransportError(f"{type(error).__name__}: {causes[-1]}")
+        # pyreqwest calls whatever ends before the answer begins a ConnectTimeoutError.
+        if any("(Connect)" in cause for cause in causes):
             return TransportError(f"no connection within {_CONNECT.total_seconds():g} s")
-        if isinstance(error, RequestTimeoutError):
-            return TimeoutError(f"no answer within {self._server.timeout:g} s (read timed out)")
-        causes = error.details["causes"] or [{"message": error.message}]
-        return TransportError(f"{type(error).__name__}: {causes[-1]['message']}")
+        return TimeoutError(f"no answer within {self._server.timeout:g} s (read timed out)")
 
     def _open(self) -> Client:
         """Connections that live as long as the engine; no proxy that nobody named for them."""
