@@ -173,7 +173,9 @@ class _Process:
 
 def _started(channel: int, spent: int) -> subprocess.Popen[bytes]:
     """A worker's process; Ctrl-C is for the run's own, which ends it."""
-    command = f"from socialsim.process_worker import main; main({channel}, {spent})"
+    # It looks for modules where this process does: not in the folder that a user happens to be in.
+    path, command = f"import sys; sys.path[:] = {sys.path!r}", "from socialsim.process_worker import main"
+    command = f"{path}; {command}; main({channel}, {spent})"
     with _no_interrupts():
         return subprocess.Popen([sys.executable, "-c", command], pass_fds=[fd for fd in (channel, spent) if fd >= 0])
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -93,6 +94,15 @@ def test_an_lm_in_process_is_not_started_twice(tmp_path: Path) -> None:
     problem = socialsim("run", "--out", tmp_path / "run", "--lm", "embedded", "--workers", 2).problem
     assert problem == "--workers 2: embedded uses all cores of this machine; leave --workers out"
     assert not (tmp_path / "run").exists()
+
+
+def test_a_users_own_files_are_no_modules_of_a_worker(tmp_path: Path) -> None:
+    (tmp_path / "random.py").write_text("raise SystemExit('not meant')")
+    command = Path(sys.executable).with_name("socialsim")
+    with answering_server() as server:
+        given = [str(argument) for argument in arguments(server, tmp_path / "run")]
+        ended = subprocess.run([command, *given], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "")
 
 
 def test_a_worker_that_cannot_start_ends_the_run_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
