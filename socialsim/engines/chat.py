@@ -121,7 +121,10 @@ class ChatEngine(_Engine):
 
 
 class AsyncChatEngine(_Engine):
-    """``await complete(Request) -> Response``, and `answer` for callers who have the messages already."""
+    """``await complete(Request) -> Response``, and `answer` for callers who have the messages already.
+
+    A request that nobody waits for any more is answered all the same, or times out: pyreqwest does not break it off.
+    """
 
     def __init__(self, server: ChatServer) -> None:
         import pyreqwest.client
