@@ -14,7 +14,7 @@ import traceback
 from contextlib import suppress
 from typing import Any
 
-from socialsim.crew_worker import Job, Report, Worker
+from socialsim.crew_worker import Job, Worker
 from socialsim.ledger import Ledger
 from socialsim.schema import Usage
 
@@ -51,12 +51,10 @@ def _worker(spent: int, job: Job, place: int, earlier: Usage) -> Worker:
 
 
 async def _answer(worker: Worker, writer: asyncio.StreamWriter, number: int, what: str, *given: Any) -> None:
-    said: Report | Fault
     try:
-        said = await (worker.make(*given) if what == "make" else worker.beat(*given))
+        write_frame(writer, (number, await (worker.make(*given) if what == "make" else worker.beat(*given))))
     except Exception:  # a bug, told with its traceback as in one process
-        said = Fault(traceback.format_exc())
-    write_frame(writer, (number, said))
+        write_frame(writer, (number, Fault(traceback.format_exc())))
 
 
 def write_frame(writer: asyncio.StreamWriter, frame: tuple[Any, ...]) -> None:

@@ -6,8 +6,6 @@ import json
 import random
 import signal
 import subprocess
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +13,7 @@ import pytest
 
 from socialsim.compile.card import Card, read_card
 from socialsim.journal import RunLock
-from tests.command import socialsim, start
+from tests.command import socialsim, start, wait_for
 from tests.tutored_server import TutoredServer, mixed, poor, tutored_server
 
 pytest.importorskip("numpy", reason="needs socialsim[metrics]")
@@ -40,14 +38,6 @@ def result(out: Path, optimizer: str) -> tuple[dict[str, Any], Card]:
 def scores(card: Card) -> dict[str, Any]:
     found: dict[str, Any] = card.model_dump(exclude={"usage", "date", "lms"})
     return found
-
-
-def wait_for(condition: Callable[[], bool], child: subprocess.Popen[str]) -> None:
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert child.poll() is None, "ended too early"
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
 
 
 @pytest.mark.parametrize("optimizer", ["bootstrap", "gepa"])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import signal
 import subprocess
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from socialsim.journal import Journal, RunLock, read_records
 from socialsim.runfolder import RunFolder, Settings
 from socialsim.schema import Dialogue
 from tests.answering_server import AnsweringServer, answering_server
-from tests.command import Ended, assert_whole, ids, manifest_of, socialsim, start
+from tests.command import Ended, assert_whole, ids, manifest_of, socialsim, start, wait_for
 from tests.scripted import schema_of, valid_answers
 
 LIMIT = 6
@@ -30,14 +29,6 @@ def go(server: AnsweringServer, run: Path, *arguments: object) -> Ended:
 
 def contents(run: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in run.glob("*.jsonl")}
-
-
-def wait_for(condition: Callable[[], bool], child: subprocess.Popen[str]) -> None:
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert child.poll() is None, "ended too early"
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
 
 
 def test_a_run_that_is_done_does_nothing_more(tmp_path: Path) -> None:

@@ -19,7 +19,8 @@ CALLS = 24  # of a dialogue
 class Load(BaseModel):
     """A workload: ``dialogues`` of 24 sequential calls, ``concurrency`` of them at once.
 
-    The product checks the eight rules while it writes, or does not, in as many processes as are useful, or as named.
+    The product checks the eight rules while it writes, or does not, in as many processes as are useful, or as named,
+    or in Ray's.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -31,6 +32,7 @@ class Load(BaseModel):
     shots: int = 3
     rules: bool = True
     workers: int | None = None
+    on_ray: bool = False
 
 
 class Result(BaseModel):

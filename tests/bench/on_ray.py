@@ -6,46 +6,12 @@ Time and CPU are counted from the moment the workers are there; CPU is the run's
 from __future__ import annotations
 
 import argparse
-import tempfile
-from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
 from tests.bench.endpoint import Weather, endpoint
-from tests.bench.measure import Load, Result, measured
-from tests.bench.workers import counted
-
-
-def make(load: Load, on_ray: bool) -> Result:
-    """Simulate dialogues of 24 calls."""
-    from programs.simulate import SimulationOptions
-    from socialsim import cluster
-    from socialsim.lms import parse_spec
-    from socialsim.processes import on_this_machine
-    from socialsim.run import Run
-    from socialsim.runconfig import RunConfig, Stage, programs_for
-    from socialsim.schema import Role
-    from socialsim.worker import bound_lms
-    from tests.bench.script import personas
-
-    result = Result()
-    with tempfile.TemporaryDirectory() as folder:
-        config = RunConfig(
-            out=Path(folder) / "run",
-            lms=dict.fromkeys(Role, parse_spec(f"{load.url}/v1#scripted")),
-            stages=(Stage.DIALOGUES,),
-            simulation=SimulationOptions(exchanges=12),
-            concurrency=load.concurrency,
-            workers=load.workers,
-            demonstrations=3,
-        )
-        here = on_this_machine(bound_lms(config), programs_for(config))
-        who = cluster.on_ray(workers=load.workers) if on_ray else here
-        with measured(result):
-            manifest = Run(config, workforce=counted(who, result)).execute(personas(load.dialogues))
-        assert manifest.counts["dialogues"] == load.dialogues, manifest
-    return result
+from tests.bench.measure import Load, loop
 
 
 def main() -> None:
@@ -60,14 +26,14 @@ def main() -> None:
     table = Table("made by", "dialogues/hour", "calls/s", "CPU ms/call", "efficiency")
     load = Load(url="", dialogues=asked.dialogues, concurrency=asked.in_flight, latency=asked.latency)
     ways = [(count, False) for count in asked.processes] + [(count, True) for count in asked.workers]
-    for load.workers, on_ray in ways:
+    for load.workers, load.on_ray in ways:
         with endpoint(Weather(latency=asked.latency, concurrency=asked.in_flight)) as server:
             load.url = server.url
-            took = make(load, on_ray)
-        rate, calls = asked.dialogues / took.wall, 24 * asked.dialogues
+            took = loop("product", load)
+        rate, calls = asked.dialogues / took.wall, took.calls
         cells = (f"{3600 * rate:,.0f}", f"{24 * rate:.0f}", f"{1000 * took.cpu / calls:.2f}")
-        name = "Ray workers" if on_ray else "processes"
-        table.add_row(f"{load.workers} {name}", *cells, f"{took.efficiency(load):.2f}")
+        name = "Ray workers" if load.on_ray else "processes"
+        table.add_row(f"{name}: {load.workers}", *cells, f"{took.efficiency(load):.2f}")
     Console().print(f"{1000 * asked.latency:.0f} ms x {asked.in_flight}, {asked.dialogues} dialogues of 24 calls")
     Console().print(table)
 

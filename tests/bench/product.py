@@ -18,6 +18,7 @@ def _note(result: Result, share: float) -> None:
 def main(load: Load) -> None:
     """Simulate the dialogues of ``load`` through the run, journals on, and print what it took."""
     from programs.simulate import SimulationOptions
+    from socialsim.cluster import on_ray
     from socialsim.lms import parse_spec
     from socialsim.processes import on_this_machine
     from socialsim.run import Run
@@ -38,7 +39,8 @@ def main(load: Load) -> None:
             demonstrations=load.shots,
         )
         result = Result()
-        workforce = counted(on_this_machine(bound_lms(config), programs_for(config)), result)
+        here = on_this_machine(bound_lms(config), programs_for(config))
+        workforce = counted(on_ray(workers=load.workers) if load.on_ray else here, result)
         run = Run(config, lambda state: _note(result, state.done / load.dialogues), workforce)
         items = list(personas(load.dialogues))
         with measured(result):
