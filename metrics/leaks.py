@@ -182,8 +182,8 @@ def _own_talk(number: Number, sentence: str) -> bool:
 
 def with_units(reading: Reading, number: Number) -> int:
     """Where a number ends with the word it counts."""
-    ends = [token.end for token in reading.tokens if number.end < token.start < number.end + 2]
-    return ends[0] if ends and number.units else number.end
+    after = reading.tokens.within(number.end + 1, number.end + 2)
+    return reading.tokens[after[0]].end if after and number.units else number.end
 
 
 def _name_hits(fact: Fact, wanted: frozenset[str], reading: Reading) -> Iterator[Hit]:

@@ -48,8 +48,8 @@ _STAGED: Final = {name: StagedStrategy.parse(name) for name in STAGED_STRATEGIES
 
 def used_strategies(history: Sequence[Turn]) -> tuple[Strategy, ...]:
     """The strategies of the supporter's turns so far, in order."""
-    chosen = [turn.reasoning.strategies for turn in history if turn.reasoning is not None]
-    return tuple(choice.strategy for choices in chosen for choice in choices)
+    reasoned = [turn.reasoning for turn in history if turn.reasoning is not None]
+    return tuple([choice.strategy for reasoning in reasoned for choice in reasoning.strategies])
 
 
 def due_strategies(pace: Pace, history: Sequence[Turn]) -> list[Strategy]:

@@ -13,7 +13,7 @@ _OVERRIDES = frozenset({"config", "demos", "lm"})
 
 def _is_watched(module: dspy.Module) -> bool:
     told = dspy.settings
-    traced = told.trace is not None and told.max_trace_size > 0
+    traced = told.max_trace_size > 0 and told.trace is not None
     return bool(traced or told.track_usage or module.callbacks or told.callbacks)
 
 

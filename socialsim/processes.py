@@ -13,8 +13,8 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from itertools import count
 from typing import Any, Final
 
@@ -26,14 +26,17 @@ from socialsim.crew_worker import Job, Report, StepOf
 from socialsim.errors import UsageError
 from socialsim.ledger import new_ledger
 from socialsim.loading import Programs
-from socialsim.meter import State
+from socialsim.meter import State, add_up
 from socialsim.process_worker import next_frame, write_frame
 from socialsim.runconfig import RunConfig, roles_needed
 from socialsim.schema import Persona, Post, Role, Scenario, Usage
-from socialsim.worker import Maker, Workforce, own_process
+from socialsim.sounding import Sounding
+from socialsim.worker import Maker, Workforce, endpoints, own_process, steps_with, tuned_interpreter
 from socialsim.writers import dismiss
 
 WORKER_FULL: Final = 128  # items in flight that are worth a process: fewer rarely keep a core busy
+_WORTH: Final = 32  # the same where an endpoint answers quickly
+CALLS: Final = {True: 500.0, False: 1000.0}  # that a process makes in a second, by whether the eight rules are checked
 _STARTS: Final = 2  # how often a worker is started again that never came
 _GONE: Final = "its process died"
 
@@ -44,21 +47,56 @@ def on_this_machine(lms: dict[Role, dspy.LM], programs: Programs) -> Workforce:
 
     @asynccontextmanager
     async def working(config: RunConfig, state: State, purse: Purse) -> AsyncIterator[Maker]:
-        workers = config.workers or useful(config, state.total - state.done)
-        if workers == 1 or config.batch:
-            async with alone(config, state, purse) as steps:
-                yield steps
-            return
-        with ExitStack() as opened:
-            opened.callback(dismiss, config.out)
-            limited = purse.budget != Budget()
-            spent = opened.enter_context(new_ledger(workers)).fileno() if limited else -1
-            job = Job.of(config, share=math.ceil(config.concurrency / workers))
-            hands = [_Process(job, place, purse.earlier, spent) for place in range(workers)]
-            async with (crew := Crew(hands, state, purse)).at_work():
-                yield crew
+        items = state.total - state.done
+        workers = config.workers or useful(config, items)
+        async with AsyncExitStack() as opened:
+            if workers > 1 and not config.batch:
+                yield await opened.enter_async_context(_several(config, state, purse, workers))
+            elif config.workers or config.batch or (most := useful(config, items, _WORTH)) == 1:
+                yield await opened.enter_async_context(alone(config, state, purse))
+            else:
+                yield _sounding(opened, lms, programs, config, state, purse, most)
 
     return working
+
+
+def _sounding(
+    opened: AsyncExitStack,
+    lms: dict[Role, dspy.LM],
+    programs: Programs,
+    config: RunConfig,
+    state: State,
+    purse: Purse,
+    most: int,
+) -> Sounding:
+    """This process first, and as many as the first answer tells."""
+    opened.enter_context(tuned_interpreter())
+
+    def here(before_call: Callable[[], None]) -> Maker:
+        return opened.enter_context(steps_with(lms, programs, config, state.meter, before_call))
+
+    def elsewhere(workers: int) -> Awaitable[Maker]:
+        return opened.enter_async_context(_several(config, state, purse, workers))
+
+    def quickest() -> float:
+        return min((endpoint.quickest for endpoint in endpoints(lms)), default=math.inf)
+
+    calls = CALLS[config.simulation.rules]
+    return Sounding(here, elsewhere, most, config.concurrency, calls, quickest, purse.check)
+
+
+@asynccontextmanager
+async def _several(config: RunConfig, state: State, purse: Purse, workers: int) -> AsyncIterator[Maker]:
+    """Processes of this machine."""
+    with ExitStack() as opened:
+        opened.callback(dismiss, config.out)
+        limited = purse.budget != Budget()
+        spent = opened.enter_context(new_ledger(workers)).fileno() if limited else -1
+        job = Job.of(config, share=math.ceil(config.concurrency / workers))
+        earlier = add_up([purse.earlier, state.meter.usage()])
+        hands = [_Process(job, place, earlier, spent) for place in range(workers)]
+        async with (crew := Crew(hands, state, purse)).at_work():
+            yield crew
 
 
 def check_workers(config: RunConfig) -> None:
@@ -75,11 +113,11 @@ def _in_process(config: RunConfig) -> list[str]:
     return [spec.text for role in roles_needed(config) if (spec := config.lms[role]).in_process]
 
 
-def useful(config: RunConfig, items: int) -> int:
-    """A process for each 128 items in flight, at most one a core; an LM in process uses all of them."""
+def useful(config: RunConfig, items: int, full: int | None = None) -> int:
+    """A process for each 128 items in flight (or ``full``), at most one a core; an LM in process uses all of them."""
     if _in_process(config):
         return 1
-    return max(1, min(_cores(), min(config.concurrency, items) // WORKER_FULL))
+    return max(1, min(_cores(), min(config.concurrency, items) // (full or WORKER_FULL)))
 
 
 def _cores() -> int:

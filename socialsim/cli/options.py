@@ -118,7 +118,8 @@ class EngineOptions:
     engine: str = "process"
     """process: on this machine; ray: by workers on one or more machines."""
     workers: Annotated[int | None, Parameter(validator=Number(gte=1, lte=4096))] = None
-    """Processes that share --concurrency. Default: as many as are useful; here one for each 128, at most one a core."""
+    """Processes that share --concurrency. Default: as many as are useful, at most one a core; here one for each 128, or
+    for 64 and more as many as a quick endpoint can keep busy."""
     ray_address: str | None = None
     """HOST:PORT of a Ray head, or auto on one of its machines. Default: RAY_ADDRESS, else this machine alone."""
 

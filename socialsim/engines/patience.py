@@ -37,6 +37,7 @@ class Patience:
             ``retries`` and no more.
         ceiling: requests under way at most.
         retried: how often a request was sent again.
+        quickest: seconds of the quickest answer so far; infinite before the first.
         under_way: requests sent and not answered.
         clock: seconds, as of ``time.monotonic``.
     """
@@ -45,6 +46,7 @@ class Patience:
     patience: float = 180.0
     ceiling: float = 4096.0
     retried: int = 0
+    quickest: float = math.inf
     under_way: int = 0
     clock: Callable[[], float] = field(default=time.monotonic, repr=False)
     _heard: bool = False
@@ -152,7 +154,9 @@ class Patience:
 
     def _answered(self, started: float) -> None:
         self._heard, self._answered_at = True, self.clock()
-        self._usual += 0.1 * (self._answered_at - started - self._usual)
+        took = self._answered_at - started
+        self._usual += 0.1 * (took - self._usual)
+        self.quickest = min(self.quickest, took)
         self._limit.answered(started, self._answered_at)
 
     def _refused(self, started: float, retry_after: float | None) -> None:

@@ -1,14 +1,17 @@
 """``make bench``: the product beside a bare aiohttp loop and a bare AsyncOpenAI loop, in one table.
 
 They run one after another against the same kind of endpoint, each by itself. The product runs three times: as it is,
-in two processes (which it takes by itself where 256 or more are in flight and there are cores for them), and without
-the eight rules, which it checks while it writes (validation and journals stay on). Wall times on shared machines
-drift: what stays is the ratio to the bare aiohttp loop of the same run ("of bare").
+in two processes (which it takes by itself where 256 or more are in flight, or the endpoint answers quickly, and there
+are cores for them), and without the eight rules, which it checks while it writes (validation and journals stay on).
+Wall times on shared machines drift: what stays is the ratio to the bare aiohttp loop of the same run ("of bare").
 """
 
 from __future__ import annotations
 
 import argparse
+import platform
+import sys
+from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
@@ -36,13 +39,18 @@ def main() -> None:
     parser.add_argument("--loop", choices=LOOPS, action="append", help="a loop only")
     asked = parser.parse_args()
     columns = ("endpoint", "loop", "processes", "efficiency", "of bare", "CPU ms/call", "calls/s", "RSS MB", "cached")
-    table = Table(*columns, title="24 calls a dialogue")
+    table = Table(*columns, title=f"24 calls a dialogue, {_python()}")
     for index in asked.case or range(len(CASES) - 1):
         load = _load(index)
         results = {name: _measured(name, load) for name in asked.loop or LOOPS}
         for name, result in results.items():
             table.add_row(_name(load), name, *_cells(result, load, results.get(BARE)))
     Console(width=110).print(table)
+
+
+def _python() -> str:
+    """Which one: some are built without optimisations and need a quarter more."""
+    return f"Python {platform.python_version()} ({Path(sys.executable).resolve()})"
 
 
 def _load(index: int) -> Load:

@@ -20,11 +20,9 @@ def main(load: Load) -> None:
     from programs.simulate import SimulationOptions
     from socialsim.cluster import on_ray
     from socialsim.lms import parse_spec
-    from socialsim.processes import on_this_machine
     from socialsim.run import Run
-    from socialsim.runconfig import RunConfig, Stage, programs_for
+    from socialsim.runconfig import RunConfig, Stage
     from socialsim.schema import Role
-    from socialsim.worker import bound_lms
     from tests.bench.script import personas
     from tests.bench.workers import counted
 
@@ -39,11 +37,10 @@ def main(load: Load) -> None:
             demonstrations=load.shots,
         )
         result = Result()
-        here = on_this_machine(bound_lms(config), programs_for(config))
-        workforce = counted(on_ray(workers=load.workers) if load.on_ray else here, result)
+        workforce = on_ray(workers=load.workers) if load.on_ray else None
         run = Run(config, lambda state: _note(result, state.done / load.dialogues), workforce)
         items = list(personas(load.dialogues))
-        with measured(result):
+        with measured(result), counted(config.out, result):
             manifest = run.execute(items)
             result.calls = manifest.usage.calls
             result.prompt_tokens, result.cached_tokens = manifest.usage.prompt_tokens, manifest.usage.cached_tokens

@@ -4,33 +4,34 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from unittest.mock import patch
 
-from socialsim.budget import Purse
-from socialsim.meter import State
-from socialsim.runconfig import RunConfig
-from socialsim.worker import Maker, Workforce
+from socialsim import cluster, crew, processes
 from tests.bench.measure import Result
 
 
-def counted(workforce: Workforce, result: Result) -> Workforce:
-    """The same workforce; what its workers take from the moment they are there is added to a result."""
+@contextmanager
+def counted(run: Path, result: Result) -> Iterator[None]:
+    """Add what a run's workers take to a result, from the moment they are there; a run may come by them late."""
 
-    @asynccontextmanager
-    async def working(config: RunConfig, state: State, purse: Purse) -> AsyncIterator[Maker]:
-        started = time.perf_counter()
-        async with workforce(config, state, purse) as maker:
-            result.start = time.perf_counter() - started
-            workers = _workers(config.out)
-            before = sum(map(_cpu, workers))
-            yield maker
-            result.processes = len(workers) or 1
-            result.cpu += sum(map(_cpu, workers)) - before
-            result.rss += sum(map(_rss, workers))
+    class Crew(crew.Crew):
+        @asynccontextmanager
+        async def at_work(self) -> AsyncIterator[None]:
+            started = time.perf_counter()
+            async with super().at_work():
+                result.start = time.perf_counter() - started
+                workers = _workers(run)
+                before = sum(map(_cpu, workers))
+                yield
+                result.processes = len(workers)
+                result.cpu += sum(map(_cpu, workers)) - before
+                result.rss += sum(map(_rss, workers))
 
-    return working
+    with patch.object(processes, "Crew", Crew), patch.object(cluster, "Crew", Crew):
+        yield
 
 
 def _workers(run: Path) -> list[int]:
