@@ -17,12 +17,12 @@ from typing import Any, Final, cast
 
 from socialsim.budget import Purse
 from socialsim.crew import RESTARTS, Crew, Unreachable
-from socialsim.crew_worker import Job, Report, StepOf, Worker
+from socialsim.crew_worker import Job, Report, Worker
 from socialsim.errors import ClusterError
 from socialsim.meter import State
 from socialsim.runconfig import RunConfig, roles_needed
 from socialsim.schema import Persona, Post, Scenario
-from socialsim.worker import Maker, Workforce
+from socialsim.worker import Maker, StepOf, Workforce
 
 _CPU: Final = 0.01  # held by a worker: a lost machine's workers must find room on those that are left
 _WORKER_FULL: Final = 16  # items in flight that are worth another worker

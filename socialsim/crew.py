@@ -14,10 +14,11 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol, cast
 
 from socialsim.budget import Purse
-from socialsim.crew_worker import Asked, Report, StepOf
+from socialsim.crew_worker import Asked, Report
 from socialsim.errors import BudgetError, ClusterError, SocialSimError
 from socialsim.meter import State
-from socialsim.schema import Dialogue, Persona, Post, Rejection, Scenario, Usage
+from socialsim.schema import Persona, Post, Scenario, Usage
+from socialsim.worker import Made, StepMaker, StepOf
 
 RETRIES: Final = 2  # how often an item is given out again after its worker died
 RESTARTS: Final = 20  # deaths after which a place stays empty
@@ -70,7 +71,7 @@ class _Place:
     waiting: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
-class Crew:
+class Crew(StepMaker):
     """The workers, as the run sees them: a `Maker`.
 
     Args:
@@ -105,19 +106,7 @@ class Crew:
                 place.hand.send_away()
             await asyncio.gather(*beating, return_exceptions=True)
 
-    async def scenario(self, post: Post) -> Scenario | Rejection:
-        """Screen and translate a post."""
-        return cast(Scenario | Rejection, await self._made("scenario", post))
-
-    async def persona(self, scenario: Scenario) -> Persona | Rejection:
-        """Build a scenario's persona."""
-        return cast(Persona | Rejection, await self._made("persona", scenario))
-
-    async def dialogue(self, persona: Persona) -> Dialogue | Rejection:
-        """Simulate a persona's dialogue."""
-        return cast(Dialogue | Rejection, await self._made("dialogue", persona))
-
-    async def _made(self, step: StepOf, item: Post | Scenario | Persona) -> object:
+    async def _made(self, step: StepOf, item: Post | Scenario | Persona) -> Made:
         place = min(self._places, key=lambda one: one.busy)
         place.busy += 1
         try:
@@ -125,7 +114,7 @@ class Crew:
         finally:
             place.busy -= 1
         self._check_budget()
-        return report.made
+        return cast(Made, report.made)
 
     async def _given_to(self, place: _Place, step: StepOf, item: Post | Scenario | Persona) -> Report:
         """What a place's worker made of an item, or the next one after its death."""

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 from contextvars import copy_context
 from dataclasses import dataclass, replace
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from socialsim.errors import BudgetError, ClusterError, SocialSimError
 from socialsim.ledger import Ledger
@@ -22,13 +22,10 @@ from socialsim.meter import Meter, State
 from socialsim.openfiles import files_of_item, room_for
 from socialsim.runconfig import RunConfig, programs_for
 from socialsim.runfolder import versions
-from socialsim.schema import Dialogue, Persona, Post, Rejection, Scenario, Usage
+from socialsim.schema import Persona, Post, Scenario, Usage
 from socialsim.steps import Steps
-from socialsim.worker import bound_lms, endpoints, run_prices, steps_with, tuned_interpreter
+from socialsim.worker import Made, StepOf, bound_lms, endpoints, run_prices, steps_with, tuned_interpreter
 from socialsim.writers import appoint, take_place
-
-StepOf = Literal["scenario", "persona", "dialogue"]
-Made = Scenario | Persona | Dialogue | Rejection
 
 
 @dataclass(frozen=True)

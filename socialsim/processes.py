@@ -22,7 +22,7 @@ import dspy
 
 from socialsim.budget import Budget, Purse
 from socialsim.crew import RESTARTS, Crew, Unreachable
-from socialsim.crew_worker import Job, Report, StepOf
+from socialsim.crew_worker import Job, Report
 from socialsim.errors import UsageError
 from socialsim.ledger import new_ledger
 from socialsim.loading import Programs
@@ -31,7 +31,7 @@ from socialsim.process_worker import next_frame, write_frame
 from socialsim.runconfig import RunConfig, roles_needed
 from socialsim.schema import Persona, Post, Role, Scenario, Usage
 from socialsim.sounding import Sounding
-from socialsim.worker import Maker, Workforce, endpoints, own_process, steps_with, tuned_interpreter
+from socialsim.worker import Maker, StepOf, Workforce, endpoints, own_process, steps_with, tuned_interpreter
 from socialsim.writers import dismiss
 
 WORKER_FULL: Final = 128  # items in flight that are worth a process: fewer rarely keep a core busy

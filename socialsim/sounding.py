@@ -10,9 +10,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final, cast
 
-from socialsim.crew_worker import Made, StepOf
-from socialsim.schema import Dialogue, Persona, Post, Rejection, Scenario
-from socialsim.worker import Maker
+from socialsim.schema import Persona, Post, Scenario
+from socialsim.worker import Made, Maker, StepMaker, StepOf
 
 _LEAST: Final = 0.0001  # seconds
 
@@ -21,7 +20,7 @@ class _Outgrown(Exception):
     """The item goes on in another process, which is given the answers that it has."""
 
 
-class Sounding:
+class Sounding(StepMaker):
     """Lets one item begin in this process, then all go on here or in others: a `Maker`.
 
     Args:
@@ -52,18 +51,6 @@ class Sounding:
         self._check = check
         self._begun = False
         self._found: asyncio.Future[Maker] = asyncio.get_running_loop().create_future()
-
-    async def scenario(self, post: Post) -> Scenario | Rejection:
-        """Screen and translate a post."""
-        return cast(Scenario | Rejection, await self._made("scenario", post))
-
-    async def persona(self, scenario: Scenario) -> Persona | Rejection:
-        """Build a scenario's persona."""
-        return cast(Persona | Rejection, await self._made("persona", scenario))
-
-    async def dialogue(self, persona: Persona) -> Dialogue | Rejection:
-        """Simulate a persona's dialogue."""
-        return cast(Dialogue | Rejection, await self._made("dialogue", persona))
 
     async def _made(self, step: StepOf, item: Post | Scenario | Persona) -> Made:
         if not self._begun:

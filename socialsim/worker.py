@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import gc
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
-from typing import Final, Protocol
+from typing import Final, Literal, Protocol, cast
 
 import dspy
 
@@ -26,6 +27,8 @@ from socialsim.schema import Dialogue, Persona, Post, Rejection, Role, Scenario
 from socialsim.steps import Steps
 from socialsim.student_adapter import StudentAdapter
 
+StepOf = Literal["scenario", "persona", "dialogue"]
+Made = Scenario | Persona | Dialogue | Rejection
 _SWITCH: Final = 0.00005  # seconds
 
 
@@ -35,6 +38,26 @@ class Maker(Protocol):
     async def scenario(self, post: Post) -> Scenario | Rejection: ...  # noqa: D102
     async def persona(self, scenario: Scenario) -> Persona | Rejection: ...  # noqa: D102
     async def dialogue(self, persona: Persona) -> Dialogue | Rejection: ...  # noqa: D102
+
+
+class StepMaker(ABC):
+    """A `Maker` that hands every step on in the same way."""
+
+    async def scenario(self, post: Post) -> Scenario | Rejection:
+        """Screen and translate a post."""
+        return cast(Scenario | Rejection, await self._made("scenario", post))
+
+    async def persona(self, scenario: Scenario) -> Persona | Rejection:
+        """Build a scenario's persona."""
+        return cast(Persona | Rejection, await self._made("persona", scenario))
+
+    async def dialogue(self, persona: Persona) -> Dialogue | Rejection:
+        """Simulate a persona's dialogue."""
+        return cast(Dialogue | Rejection, await self._made("dialogue", persona))
+
+    @abstractmethod
+    async def _made(self, step: StepOf, item: Post | Scenario | Persona) -> Made:
+        """One step for one item."""
 
 
 # Opens a maker for a run; it counts calls in the state and asks the purse (which may raise) before each.
